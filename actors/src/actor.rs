@@ -1,0 +1,220 @@
+//! An actor: hot in a shell, or cold as bytes.
+//!
+//! Owns: waking and sleeping, and what an actor answers about itself. Does not know who sends or what becomes of effects.
+//!
+//! 1. An actor is born cold; the first event wakes it.
+//! 2. Cold and hot are the same actor: nothing that a guest or another actor could see depends on it.
+//! 3. An actor that has ended, or that faulted and could not be undone, handles nothing more.
+
+use std::{borrow::Cow, sync::Arc};
+
+use pando_abi::{Errno, ExitKind};
+
+use crate::{
+    Birth, Capability, Effect, Event, Exit, Handled, Image, ImageError, Limits, Module,
+    guest::State,
+    hot::Hot,
+    image::{self, Rested},
+    table::Table,
+};
+
+/// An instance of a module with its own memory and handle table.
+pub struct Actor {
+    module: Arc<Module>,
+    limits: Limits,
+    form: Form,
+    ended: Option<Box<Exit>>,
+}
+
+enum Form {
+    Hot(Box<Hot>),
+    /// The bytes of an image.
+    Cold(Box<[u8]>),
+}
+
+impl Actor {
+    /// One before its first event.
+    pub fn new(module: &Arc<Module>, limits: Limits, birth: Birth) -> Result<Actor, Exit> {
+        if module.memory_bytes() > limits.memory_bytes {
+            let (found, max) = (module.memory_bytes(), limits.memory_bytes);
+            let message = format!("the module starts with {found} bytes of memory; the limit is {max}");
+            return Err(Exit::new(ExitKind::MemoryLimit, message));
+        }
+        if let (Some(why), true) = (module.no_image(), birth.undo) {
+            return Err(Exit::new(ExitKind::BadModule, format!("the actor's faults could not be undone: {why}")));
+        }
+        let rested =
+            Rested { memory_bytes: module.base.size(), globals: module.base_globals.clone(), delta: Vec::new() };
+        let form = Form::Cold(image::seal(&State::new(&birth), &rested));
+        Ok(Actor { module: module.clone(), limits, form, ended: None })
+    }
+
+    /// The module that it is an instance of.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// Handles an event as a transaction.
+    ///
+    /// What the guest asked for is appended to `effects`; after a fault only its log lines are.
+    pub fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        self.run(|hot, module, limits| hot.handle(module, limits, event, effects))
+    }
+
+    /// Handles an event and forgets it, but for its answer and its log lines.
+    ///
+    /// Afterwards the actor is as before, whatever happened: `end` says that the guest faulted, not that the actor ended.
+    pub fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        if self.module.no_image().is_some() {
+            return Handled { refused: Some(Errno::REFUSED), ..Handled::default() };
+        }
+        self.run(|hot, module, limits| hot.query(module, limits, event, effects))
+    }
+
+    fn run(&mut self, run: impl FnOnce(&mut Hot, &Module, &Limits) -> (Handled, bool)) -> Handled {
+        if let Some(exit) = &self.ended {
+            return Handled { end: Some((**exit).clone()), ..Handled::default() };
+        }
+        let hot = match self.form.wake(&self.module, &self.limits) {
+            Ok(hot) => hot,
+            Err(exit) => return Handled { end: Some(exit), ..Handled::default() },
+        };
+        let (handled, ended) = run(hot, &self.module, &self.limits);
+        if ended {
+            self.ended = handled.end.clone().map(Box::new);
+        }
+        handled
+    }
+
+    /// The actor at rest.
+    pub fn image(&mut self) -> Result<Image, ImageError> {
+        self.may_rest()?;
+        let rest = match &mut self.form {
+            Form::Cold(rest) => rest.clone(),
+            Form::Hot(hot) => hot.seal(&self.module),
+        };
+        Ok(Image::from_parts(self.module.hash(), rest))
+    }
+
+    /// The actor that was at rest.
+    pub fn from_image(module: &Arc<Module>, image: &Image, limits: Limits) -> Result<Actor, ImageError> {
+        if image.module() != module.hash() {
+            return Err(ImageError::OtherModule { image: image.module(), module: module.hash() });
+        }
+        if let Some(why) = module.no_image() {
+            return Err(ImageError::NoImage(why.into()));
+        }
+        let (state, rested) = image::open(image.rest())?;
+        let found = rested.memory_bytes as u64;
+        if found > limits.memory_bytes {
+            return Err(ImageError::Memory { found, max: limits.memory_bytes });
+        }
+        if rested.memory_bytes < module.base.size() {
+            return Err(ImageError::Malformed("its memory is smaller than the module's".into()));
+        }
+        // Put in at once, so that an image that does not fit is refused now and not at the next event.
+        let hot = Hot::wake(module, &limits, state, &rested).map_err(|exit| ImageError::Malformed(exit.message))?;
+        Ok(Actor { module: module.clone(), limits, form: Form::Hot(Box::new(hot)), ended: None })
+    }
+
+    /// Gives its instance back; the next event wakes it. Does nothing for an actor that has ended or has no images.
+    pub fn sleep(&mut self) {
+        if self.may_rest().is_err() || !self.is_hot() {
+            return;
+        }
+        if let Form::Hot(hot) = std::mem::replace(&mut self.form, Form::Cold(Box::default())) {
+            let (rest, shell) = hot.sleep(&self.module);
+            self.form = Form::Cold(rest);
+            if let Some(shell) = shell {
+                self.module.put_shell(shell);
+            }
+        }
+    }
+
+    /// Has it an instance?
+    pub fn is_hot(&self) -> bool {
+        matches!(self.form, Form::Hot(_))
+    }
+
+    /// BLAKE3 over its whole state: memory, globals, handle table, counters. Two replicas that have handled the same events have
+    /// the same root. With undo only pages that changed since the last root are hashed.
+    pub fn root(&mut self) -> [u8; 32] {
+        match self.form.wake(&self.module, &self.limits) {
+            Ok(hot) => hot.root(&self.module),
+            // No instance can be had: a root that no replica agrees with.
+            Err(exit) => *blake3::hash(exit.message.as_bytes()).as_bytes(),
+        }
+    }
+
+    /// Bytes of linear memory.
+    pub fn memory_bytes(&self) -> u64 {
+        match &self.form {
+            Form::Hot(hot) => hot.shell.size() as u64,
+            Form::Cold(rest) => image::open(rest).map_or(0, |(_, rested)| rested.memory_bytes as u64),
+        }
+    }
+
+    /// How many handles it holds, those from birth included.
+    pub fn handles_len(&self) -> usize {
+        self.table().len()
+    }
+
+    /// What its handles stand for, but handle 0, in order of slot.
+    pub fn live_capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
+        let all: Vec<Capability> = self.table().held().skip(1).map(|(_, c)| *c).collect();
+        all.into_iter()
+    }
+
+    /// Bytes that it takes at rest; `None` while it is hot.
+    pub fn cold_bytes(&self) -> Option<usize> {
+        match &self.form {
+            Form::Cold(rest) => Some(size_of::<Actor>() + rest.len()),
+            Form::Hot(_) => None,
+        }
+    }
+
+    fn table(&self) -> Cow<'_, Table> {
+        match &self.form {
+            Form::Hot(hot) => Cow::Borrowed(&hot.state().table),
+            Form::Cold(rest) => Cow::Owned(image::open(rest).map(|(state, _)| state.table).unwrap_or_default()),
+        }
+    }
+
+    fn may_rest(&self) -> Result<(), ImageError> {
+        match (self.module.no_image(), &self.ended) {
+            (Some(why), _) => Err(ImageError::NoImage(why.into())),
+            (None, Some(exit)) => Err(ImageError::Ended(exit.to_string())),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Form {
+    fn wake(&mut self, module: &Module, limits: &Limits) -> Result<&mut Hot, Exit> {
+        if let Form::Cold(rest) = self {
+            let broken = |e: ImageError| Exit::new(ExitKind::BadModule, e.to_string());
+            let (state, rested) = image::open(rest).map_err(broken)?;
+            *self = Form::Hot(Box::new(Hot::wake(module, limits, state, &rested)?));
+        }
+        match self {
+            Form::Hot(hot) => Ok(hot),
+            Form::Cold(_) => unreachable!("it was woken above"),
+        }
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        if let Form::Hot(hot) = std::mem::replace(&mut self.form, Form::Cold(Box::default())) {
+            self.module.recycle(hot.shell);
+        }
+    }
+}
+
+const _: () = {
+    const fn moves<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    moves::<Actor>();
+    is_shared::<Module>();
+    is_shared::<crate::Engine>();
+};

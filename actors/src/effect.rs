@@ -1,0 +1,117 @@
+//! What handling an event asks for, as values. The kernel carries them out when the handler has returned.
+//!
+//! 1. Every right that an effect needs was checked against the asker's own handle; grants are checked by their minter.
+//! 2. Ids in effects were allocated from the asker's own counters, so every replica asks for the same.
+
+use pando_abi::{Address, Rights, SpawnSpec};
+
+use crate::{Body, Capability, Handles, Message};
+
+/// One thing that a handler asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A message without an answer.
+    Send {
+        /// To whom.
+        target: Capability,
+        /// What.
+        message: Message,
+    },
+    /// A message with an answer.
+    Call {
+        /// To whom.
+        target: Capability,
+        /// Comes back with the answer.
+        token: u64,
+        /// How long to wait from the event's time; 0: for ever.
+        deadline_ns: u64,
+        /// See [`pando_abi::call::call_flags`].
+        flags: i32,
+        /// What.
+        message: Message,
+    },
+    /// An answer.
+    Reply {
+        /// To whom. A reply capability, used up.
+        to: Capability,
+        /// 0, or the code of an errno.
+        status: u16,
+        /// What.
+        message: Message,
+    },
+    /// A new actor or group.
+    Spawn {
+        /// Its address.
+        child: Address,
+        /// What was asked for. The module is filled in; so are the replicas of a group's child.
+        spec: SpawnSpec,
+        /// Body of its `start` event.
+        args: Body,
+        /// Handles of its `start` event.
+        handles: Handles,
+        /// Its handle 1.
+        parent: Capability,
+        /// Its handle 2.
+        realm: Option<Capability>,
+    },
+    /// End of another actor, or of the asker itself.
+    Kill {
+        /// Whose.
+        target: Capability,
+    },
+    /// Two lives tied together.
+    Link {
+        /// With whom.
+        target: Capability,
+    },
+    /// Untied.
+    Unlink {
+        /// From whom.
+        target: Capability,
+    },
+    /// A `down` event wanted.
+    Monitor {
+        /// Comes back with the event.
+        id: u64,
+        /// About whom.
+        target: Capability,
+    },
+    /// Not wanted any more.
+    Demonitor {
+        /// What `Monitor` said.
+        id: u64,
+    },
+    /// A `timer` event wanted.
+    Timer {
+        /// Comes back with the event.
+        id: u64,
+        /// From the event's time.
+        delay_ns: u64,
+    },
+    /// Not wanted any more.
+    Cancel {
+        /// What `Timer` said.
+        id: u64,
+    },
+    /// The asker minted a grant on itself.
+    Grant {
+        /// Its number.
+        grant: u64,
+        /// What its holders may do at most.
+        rights: Rights,
+        /// What comes with each message through it.
+        badge: u64,
+    },
+    /// The asker takes a grant back.
+    Revoke {
+        /// Its number.
+        grant: u64,
+    },
+    /// A line for the actor's log.
+    Log {
+        /// 1 error to 5 trace.
+        level: u8,
+        /// The line.
+        text: String,
+    },
+}

@@ -1,0 +1,316 @@
+//! A hot actor: a shell with an actor in it, and what is needed to take events back.
+//!
+//! Owns: the shadow, and the events since it was taken. Does not know when to sleep or wake.
+//!
+//! Comparing all of a memory after each event would cost more than most events. So the shadow is renewed once for many events,
+//! and those since are noted. To undo the next one, the shadow is put back and the noted ones are handled again: their effects
+//! are known, and they go as they went, for everything that they depend on came in with them.
+//!
+//! 1. Shadow + noted events = the instance.
+//! 2. What handling the noted events again can cost is bounded in events, bytes, fuel and ticks.
+//! 3. The table's log reaches back to the shadow.
+
+use pando_abi::{EventKind, ExitKind};
+
+use crate::{
+    Body, Capability, Effect, Event, Exit, Handled, Handles, Limits, Module, delta,
+    guest::State,
+    image::{self, Rested},
+    root,
+    shadow::Shadow,
+    shell::Shell,
+    transaction::{self, Ran},
+};
+
+/// Events that are noted before the shadow is renewed.
+const NOTED_MAX: usize = 64;
+/// Bytes of their bodies.
+const NOTED_BYTES_MAX: usize = 64 << 10;
+/// Fuel that they took: some ten milliseconds.
+const NOTED_FUEL_MAX: u64 = 20_000_000;
+
+/// A shell with an actor in it.
+pub(crate) struct Hot {
+    pub(crate) shell: Shell,
+    undo: Option<Box<Undo>>,
+}
+
+struct Undo {
+    shadow: Shadow,
+    before: Before,
+    noted: Vec<Noted>,
+    bytes: usize,
+    fuel: u64,
+}
+
+/// What an event may change beside memory, globals and the handle table.
+type Before = (u64, bool, (u32, u32));
+
+/// A good event since the shadow was taken.
+struct Noted {
+    kind: EventKind,
+    flags: u16,
+    status: u16,
+    time_ns: u64,
+    token: u64,
+    badge: u64,
+    seed: u64,
+    reply: Option<Capability>,
+    handles: Handles,
+    body: Body,
+}
+
+impl Noted {
+    fn new(event: &Event<'_>) -> Noted {
+        let Event { kind, flags, status, time_ns, token, badge, seed, reply, handles, body } = *event;
+        let (handles, body) = (Handles::from_slice(handles), Body::from_slice(body));
+        Noted { kind, flags, status, time_ns, token, badge, seed, reply, handles, body }
+    }
+
+    fn event(&self) -> Event<'_> {
+        let Noted { kind, flags, status, time_ns, token, badge, seed, reply, handles, body } = self;
+        Event {
+            kind: *kind,
+            flags: *flags,
+            status: *status,
+            time_ns: *time_ns,
+            token: *token,
+            badge: *badge,
+            seed: *seed,
+            reply: *reply,
+            handles,
+            body,
+        }
+    }
+}
+
+impl Hot {
+    /// Puts an actor into a shell.
+    pub(crate) fn wake(module: &Module, limits: &Limits, state: State, rested: &Rested) -> Result<Hot, Exit> {
+        let mut shell = module.take_shell(rested.memory_bytes)?;
+        let guest = shell.store.data_mut();
+        guest.limits = *limits;
+        let undo = state.undo;
+        guest.state = state;
+        shell.grow_to(rested.memory_bytes)?;
+        let fits = delta::apply(&rested.delta, shell.memory_mut()).and_then(|()| shell.set_globals(&rested.globals));
+        if fits.is_none() {
+            return Err(Exit::new(ExitKind::BadModule, "the image does not fit the module"));
+        }
+        let mut hot = Hot { shell, undo: None };
+        if undo {
+            hot.undo = Some(hot.new_undo(module));
+        }
+        Ok(hot)
+    }
+
+    /// The actor's state beside memory and globals.
+    pub(crate) fn state(&self) -> &State {
+        &self.shell.store.data().state
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        &mut self.shell.store.data_mut().state
+    }
+
+    /// Handles an event. The second: has the actor ended?
+    pub(crate) fn handle(
+        &mut self,
+        module: &Module,
+        limits: &Limits,
+        event: &Event<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> (Handled, bool) {
+        let lasting = self.undo.is_some();
+        let table = &mut self.state_mut().table;
+        if let Some(errno) = transaction::refusal(table, event) {
+            return (Handled { refused: Some(errno), ..Handled::default() }, false);
+        }
+        if !lasting {
+            table.forget_log();
+        }
+        transaction::arrive(table, event);
+        let (fuel, ran) = transaction::run(&mut self.shell, limits, event, effects, false);
+        match ran {
+            Ran::Good(None) => {
+                self.note(module, event, fuel);
+                (Handled { fuel, end: None, refused: None }, false)
+            }
+            Ran::Good(end) => (Handled { fuel, end, refused: None }, true),
+            Ran::Bad(exit) => {
+                let ended = !self.take_back(module, limits, Some(event));
+                (Handled { fuel, end: Some(exit), refused: None }, ended)
+            }
+        }
+    }
+
+    /// Handles an event and takes it back. The second: could it not be taken back, so that the actor has ended?
+    pub(crate) fn query(
+        &mut self,
+        module: &Module,
+        limits: &Limits,
+        event: &Event<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> (Handled, bool) {
+        if let Some(errno) = transaction::refusal(&self.state().table, event) {
+            return (Handled { refused: Some(errno), ..Handled::default() }, false);
+        }
+        let lasting = self.undo.is_some();
+        if lasting {
+            self.settle(module);
+        } else {
+            self.state_mut().table.forget_log();
+            self.undo = Some(self.new_undo(module));
+        }
+        let (fuel, ran) = transaction::run(&mut self.shell, limits, event, effects, true);
+        let taken_back = self.take_back(module, limits, None);
+        if !lasting {
+            self.undo = None;
+        }
+        if !taken_back {
+            let exit = Exit::new(ExitKind::MemoryLimit, "the machine has no memory left to take a query back");
+            return (Handled { fuel, end: Some(exit), refused: None }, true);
+        }
+        let end = match ran {
+            Ran::Good(end) => end,
+            Ran::Bad(exit) => Some(exit),
+        };
+        (Handled { fuel, end, refused: None }, false)
+    }
+
+    /// Renews the shadow if events were noted since.
+    pub(crate) fn settle(&mut self, module: &Module) {
+        if let Some(undo) = &mut self.undo
+            && !undo.noted.is_empty()
+        {
+            undo.shadow.keep(&mut self.shell, module);
+            undo.start(&mut self.shell);
+        }
+    }
+
+    /// The bytes of the actor at rest.
+    pub(crate) fn seal(&mut self, module: &Module) -> Box<[u8]> {
+        let rested = self.rest(module);
+        image::seal(self.state(), &rested)
+    }
+
+    /// The bytes of the actor at rest, and the shell as new.
+    pub(crate) fn sleep(mut self, module: &Module) -> (Box<[u8]>, Option<Shell>) {
+        let rested = self.rest(module);
+        let bytes = image::seal(self.state(), &rested);
+        *self.state_mut() = State::default();
+        let clean = delta::revert(&rested.delta, &module.base, self.shell.memory_mut())
+            .and_then(|()| self.shell.set_globals(&module.base_globals));
+        (bytes, clean.map(|()| self.shell))
+    }
+
+    /// The root of the actor's state.
+    pub(crate) fn root(&mut self, module: &Module) -> [u8; 32] {
+        self.settle(module);
+        match &mut self.undo {
+            Some(undo) => root::of(&self.shell, &mut undo.shadow, module),
+            None => {
+                let mut shadow = Shadow::take(&mut self.shell, module);
+                root::of(&self.shell, &mut shadow, module)
+            }
+        }
+    }
+
+    fn rest(&mut self, module: &Module) -> Rested {
+        self.settle(module);
+        let (delta, globals) = match &self.undo {
+            Some(undo) => {
+                let mut writer = delta::Writer::new(&module.base);
+                for (index, page) in undo.shadow.touched() {
+                    writer.page(index, page);
+                }
+                (writer.finish(), undo.shadow.globals().to_vec())
+            }
+            None => (delta::of_memory(&module.base, self.shell.memory()), self.shell.globals()),
+        };
+        Rested { memory_bytes: self.shell.size(), globals, delta }
+    }
+
+    fn new_undo(&mut self, module: &Module) -> Box<Undo> {
+        let shadow = Shadow::take(&mut self.shell, module);
+        let mut undo = Undo { shadow, before: (0, false, (0, 0)), noted: Vec::new(), bytes: 0, fuel: 0 };
+        undo.start(&mut self.shell);
+        Box::new(undo)
+    }
+
+    /// A good event has been handled.
+    fn note(&mut self, module: &Module, event: &Event<'_>, fuel: u64) {
+        let Some(undo) = &mut self.undo else { return };
+        undo.noted.push(Noted::new(event));
+        undo.bytes += event.body.len();
+        undo.fuel += fuel;
+        let dear = undo.noted.len() >= NOTED_MAX
+            || undo.bytes > NOTED_BYTES_MAX
+            || undo.fuel > NOTED_FUEL_MAX
+            || self.shell.store.data().ticks > 0;
+        if dear {
+            self.settle(module);
+        }
+    }
+
+    /// Brings everything back to before the event that was run last; what `faulted` says by itself stays said. `false` if that
+    /// cannot be.
+    fn take_back(&mut self, module: &Module, limits: &Limits, faulted: Option<&Event<'_>>) -> bool {
+        let Some(undo) = &mut self.undo else { return false };
+        if !undo.shadow.restore(&mut self.shell, module) {
+            // The memory has grown: only another instance is as small as it was.
+            let Ok(mut shell) = module.take_shell(undo.shadow.size()) else { return false };
+            shell.store.data_mut().limits = *limits;
+            if shell.grow_to(undo.shadow.size()).is_err() || !undo.shadow.restore(&mut shell, module) {
+                return false;
+            }
+            shell.store.data_mut().state = std::mem::take(&mut self.shell.store.data_mut().state);
+            module.recycle(std::mem::replace(&mut self.shell, shell));
+        }
+        let noted = std::mem::take(&mut undo.noted);
+        let state = &mut self.shell.store.data_mut().state;
+        state.table.undo_all();
+        (state.events, state.started, state.inbox) = undo.before;
+        if !self.repeat(limits, &noted) {
+            return false;
+        }
+        if let Some(event) = faulted {
+            transaction::arrive(&mut self.state_mut().table, event);
+        }
+        let Some(undo) = &mut self.undo else { return false };
+        if !noted.is_empty() {
+            undo.shadow.keep(&mut self.shell, module);
+        }
+        undo.start(&mut self.shell);
+        true
+    }
+
+    /// Handles noted events again, which went well before.
+    fn repeat(&mut self, limits: &Limits, noted: &[Noted]) -> bool {
+        // They were in time the first time. How long they take now is nobody's business but that of who pauses threads.
+        self.shell.store.data_mut().patient = true;
+        let mut effects = Vec::new();
+        let good = noted.iter().all(|noted| {
+            let event = noted.event();
+            effects.clear();
+            transaction::arrive(&mut self.state_mut().table, &event);
+            matches!(transaction::run(&mut self.shell, limits, &event, &mut effects, false).1, Ran::Good(None))
+        });
+        self.shell.store.data_mut().patient = false;
+        if !good {
+            tracing::error!(actor = %self.state().id, "an event did not go as it went before; the actor ends");
+        }
+        good
+    }
+}
+
+impl Undo {
+    /// The shadow is equal to the instance.
+    fn start(&mut self, shell: &mut Shell) {
+        let state = &mut shell.store.data_mut().state;
+        state.table.forget_log();
+        self.before = (state.events, state.started, state.inbox);
+        self.noted.clear();
+        (self.bytes, self.fuel) = (0, 0);
+    }
+}

@@ -1,0 +1,44 @@
+//! The Wasm actor: modules, instances, images, mailboxes. The only room that knows wasmtime.
+//!
+//! Owns: what a module must be, how it is compiled and cached, what a syscall means within one handler, the transaction around a
+//! handler, an actor's form at rest. Does not know: who sends, where anybody is, groups, clocks, threads.
+//!
+//! 1. Handling an event is a transaction: (state, event) -> (state', effects, fuel), or a fault and the state before.
+//! 2. Time, randomness and every other input come in with the event. The same module, state and event of a replica give the same
+//!    result on every node of the same engine.
+//! 3. Nothing that a guest does takes the host down or shows it another guest's bytes.
+//! 4. Everything is bounded by [`pando_abi::limits`].
+
+mod actor;
+mod birth;
+mod capability;
+mod delta;
+mod effect;
+mod engine;
+mod event;
+mod fault;
+mod guest;
+mod host;
+mod hot;
+mod image;
+mod mailbox;
+mod memory;
+mod message;
+mod module;
+mod pages;
+mod root;
+mod shadow;
+mod shell;
+mod table;
+mod transaction;
+
+pub use actor::Actor;
+pub use birth::{Birth, Limits};
+pub use capability::{CapKind, Capability};
+pub use effect::Effect;
+pub use engine::{Class, Engine, EngineConfig, EngineError, OnEpoch, Verdict};
+pub use event::{Event, Exit, Handled};
+pub use image::{Image, ImageError};
+pub use mailbox::Mailbox;
+pub use message::{Body, Handles, Message};
+pub use module::{Module, ModuleError};

@@ -1,0 +1,66 @@
+//! Linear memory seen as pages, and the memory that every instance of a module starts with.
+//!
+//! Owns: the page size of undo, roots and images. Does not know instances.
+//!
+//! 1. A page is 4 KiB; the last one of a memory may be shorter.
+//! 2. What lies beyond the stored bytes of a [`Base`] is zero.
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+
+/// A page of zeros.
+pub(crate) static ZERO: [u8; PAGE] = [0; PAGE];
+
+/// How many pages hold so many bytes.
+pub(crate) fn count(bytes: usize) -> usize {
+    bytes.div_ceil(PAGE)
+}
+
+/// The part of `memory` that is page `index`. Empty if there is none.
+pub(crate) fn of(memory: &[u8], index: usize) -> &[u8] {
+    let start = (index * PAGE).min(memory.len());
+    &memory[start..(start + PAGE).min(memory.len())]
+}
+
+/// The same, to write.
+pub(crate) fn of_mut(memory: &mut [u8], index: usize) -> &mut [u8] {
+    let start = (index * PAGE).min(memory.len());
+    let end = (start + PAGE).min(memory.len());
+    &mut memory[start..end]
+}
+
+/// The memory that every instance of a module starts with.
+pub(crate) struct Base {
+    /// Whole pages, up to the last one that is not zero.
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl Base {
+    /// From a fresh instance.
+    pub(crate) fn capture(memory: &[u8]) -> Base {
+        let used = (0..count(memory.len())).rev().find(|i| !is_zero(of(memory, *i))).map_or(0, |i| (i + 1) * PAGE);
+        let mut bytes = memory[..used.min(memory.len())].to_vec();
+        bytes.resize(used, 0);
+        Base { bytes, size: memory.len() }
+    }
+
+    /// Bytes of memory at birth.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The first `len` bytes of page `index` at birth; zeros beyond the memory.
+    pub(crate) fn page(&self, index: usize, len: usize) -> &[u8] {
+        debug_assert!(len <= PAGE);
+        match self.bytes.get(index * PAGE..index * PAGE + len) {
+            Some(page) => page,
+            None => &ZERO[..len],
+        }
+    }
+}
+
+/// Is it all zeros?
+pub(crate) fn is_zero(page: &[u8]) -> bool {
+    page == &ZERO[..page.len()]
+}

@@ -1,0 +1,12 @@
+//! What this crate promises to the kernel and to guests, one file for each kind of promise.
+
+mod bounds;
+mod determinism;
+mod fault;
+mod handle;
+mod image;
+mod module;
+mod query;
+mod support;
+mod syscall;
+mod undo;

@@ -1,0 +1,13 @@
+//! What shells and scripts ask of a node, and how they ask it.
+//!
+//! [`protocol`] is the vocabulary: one [`Request`] on a stream, one or more [`Reply`]s back. [`client`] carries it over a
+//! person's QUIC session, tries the realm's other nodes when one is gone, and keeps the sequence key, so that a call that
+//! was tried twice happens once.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod protocol;
+
+pub use client::{Client, ClientError, Endpoint, Patience, Replies};
+pub use protocol::*;

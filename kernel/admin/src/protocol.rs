@@ -1,0 +1,427 @@
+//! The vocabulary of the admin interface.
+//!
+//! Encoded by rkyv, validated before use, capped at [`REQUEST_BYTES_MAX`] and [`REPLY_BYTES_MAX`].
+//!
+//! 1. A request is answered by exactly one [`Reply`], except `Follow` and `Watch`, which stream until the stream closes.
+//! 2. A refusal is [`Reply::Refused`]: an errno, one sentence, and the mend.
+//! 3. Targets are written as people write them: a name (`hits`), an address (`n1/7f3a2b10`, `group/7f3a2b10`) or a prefix
+//!    of an id that fits one actor only.
+
+#![allow(missing_docs, reason = "what rkyv derives has none")]
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// Bytes of one encoded request: a module of the largest size and a little more.
+pub const REQUEST_BYTES_MAX: usize = pando_abi::limits::MODULE_BYTES_MAX + (64 << 10);
+/// Bytes of one encoded reply.
+pub const REPLY_BYTES_MAX: usize = 4 << 20;
+
+/// (origin, incarnation, seq): the same key is the same call, however often it arrives.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct SequenceKey {
+    /// Who asks: derived from the asker's public key.
+    pub origin: [u8; 16],
+    /// Drawn at random when the asker starts.
+    pub incarnation: u64,
+    /// Counts up from 1.
+    pub seq: u64,
+}
+
+/// What to spawn.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct SpawnRequest {
+    /// Hash of a module that the node has or the realm knows.
+    pub module: [u8; 32],
+    /// A name to register in the same step.
+    pub name: Option<String>,
+    /// The node, or the one that is asked.
+    pub node: Option<u32>,
+    /// 0: a plain actor; 1 and more: a group with so many voters.
+    pub replicas: u8,
+    /// A [`pando_abi::Restart`] as its number.
+    pub restart: u8,
+    /// A [`pando_abi::Priority`] as its number.
+    pub priority: u8,
+    /// Limit of linear memory in bytes; 0: the default.
+    pub memory_bytes: u64,
+    /// Limit of processor time of one handler in milliseconds; 0: the default.
+    pub handler_ms: u16,
+    /// Body of the start event: CBOR array of arguments, or empty.
+    pub args: Vec<u8>,
+    /// Grant the realm service.
+    pub realm: bool,
+    /// The same key is the same spawn.
+    pub key: SequenceKey,
+}
+
+/// What a person or script asks.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Who are you, and which realm? Answered by [`Reply::Hello`].
+    Hello,
+    /// The realm's nodes. [`Reply::Nodes`].
+    Nodes,
+    /// Actors and groups of the whole realm, or of one node. [`Reply::Actors`].
+    Ps {
+        /// Only this node.
+        node: Option<u32>,
+    },
+    /// Names in the realm. [`Reply::Names`].
+    Names,
+    /// Is this module there? [`Reply::Module`] or a refusal with `NO_MODULE`.
+    HasModule {
+        /// BLAKE3 of its bytes.
+        hash: [u8; 32],
+    },
+    /// Puts a module in the realm's store. [`Reply::Module`].
+    PutModule {
+        /// A name for people: `counter`.
+        label: String,
+        /// The Wasm bytes.
+        wasm: Vec<u8>,
+    },
+    /// Spawns. [`Reply::Spawned`].
+    Spawn(SpawnRequest),
+    /// What can be called on a target. [`Reply::Interface`].
+    Interface {
+        /// The target.
+        target: String,
+    },
+    /// Calls and waits for the answer. [`Reply::Answer`].
+    Call {
+        /// The target.
+        target: String,
+        /// The message's body.
+        body: Vec<u8>,
+        /// Targets whose handles travel with the message; the node resolves them. The body has their indices.
+        handles: Vec<String>,
+        /// [`pando_abi::call::call_flags`].
+        flags: u32,
+        /// How long to wait, in milliseconds.
+        deadline_ms: u32,
+        /// The same key is the same call.
+        key: SequenceKey,
+    },
+    /// Sends and does not wait for an answer. [`Reply::Done`] once the message is on its way (to a group: committed).
+    Send {
+        /// The target.
+        target: String,
+        /// The message's body.
+        body: Vec<u8>,
+        /// Targets whose handles travel with the message; the node resolves them. The body has their indices.
+        handles: Vec<String>,
+        /// The same key is the same message.
+        key: SequenceKey,
+    },
+    /// Ends an actor or group. [`Reply::Done`].
+    Kill {
+        /// The target.
+        target: String,
+    },
+    /// Links two actors to each other. [`Reply::Done`].
+    Link {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+        /// Undo instead.
+        unlink: bool,
+    },
+    /// Watches until the target ends: one [`Reply::Down`].
+    Watch {
+        /// The target.
+        target: String,
+    },
+    /// Everything that is known about one target. [`Reply::Details`].
+    Inspect {
+        /// The target.
+        target: String,
+    },
+    /// The latest log lines, then, if asked, those to come: [`Reply::Log`], many.
+    Log {
+        /// Only of this target.
+        target: Option<String>,
+        /// How many of the latest.
+        tail: u32,
+        /// Go on.
+        follow: bool,
+    },
+    /// Counters of every node that can be reached. [`Reply::Top`].
+    Top,
+    /// Gives a name to a target, or takes it away (`target` is `None`). [`Reply::Done`].
+    Name {
+        /// The name.
+        name: String,
+        /// What it shall mean.
+        target: Option<String>,
+    },
+    /// Changes the voters of a group. [`Reply::Done`].
+    Voters {
+        /// The group.
+        target: String,
+        /// The nodes that shall hold it.
+        nodes: Vec<u32>,
+    },
+    /// Stops the asked node in order. [`Reply::Done`], then the node goes.
+    Stop,
+}
+
+/// What a node answers.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To `Hello`.
+    Hello {
+        /// The realm.
+        realm: [u8; 32],
+        /// The node that answers.
+        node: u32,
+        /// Its version.
+        version: String,
+        /// Can it answer for the realm: has it caught up with the root group, and does that have a leader?
+        ready: bool,
+    },
+    /// To `Nodes`.
+    Nodes(Vec<NodeRow>),
+    /// To `Ps`.
+    Actors {
+        /// The rows.
+        rows: Vec<ActorRow>,
+        /// Nodes that did not answer in time, so that their plain actors are missing.
+        silent: Vec<u32>,
+    },
+    /// To `Names`.
+    Names(Vec<NameRow>),
+    /// To `HasModule` and `PutModule`.
+    Module {
+        /// BLAKE3 of its bytes.
+        hash: [u8; 32],
+        /// Bytes.
+        size: u64,
+    },
+    /// To `Spawn`.
+    Spawned(ActorRow),
+    /// To `Interface`.
+    Interface {
+        /// The text of the module's `pando.interface` section; empty if it has none.
+        text: String,
+        /// Is the target a group?
+        group: bool,
+    },
+    /// To `Call`.
+    Answer {
+        /// 0, or the code of an errno.
+        status: u16,
+        /// CBOR value, or CBOR text with the receiver's words.
+        body: Vec<u8>,
+        /// How final the answer is.
+        level: Level,
+        /// The index in the group's log that the answer stands on; 0 for a plain actor.
+        index: u64,
+        /// Who answered: the node, or the group's leader.
+        node: u32,
+        /// Handles that came along, as addresses for people.
+        handles: Vec<String>,
+    },
+    /// To `Watch`: the target ended.
+    Down {
+        /// The target's address.
+        target: String,
+        /// How: `fault`, `killed` ...
+        kind: String,
+        /// Code given to `exit`.
+        code: i32,
+        /// The reason and, for a fault, the guest's backtrace.
+        message: String,
+    },
+    /// To `Inspect`: titled lines, in order.
+    Details(Vec<(String, String)>),
+    /// To `Log`.
+    Log(Vec<LogLine>),
+    /// To `Top`.
+    Top(Vec<TopRow>),
+    /// It is done.
+    Done,
+    /// It is not done.
+    Refused {
+        /// An [`pando_abi::Errno`] code.
+        errno: u16,
+        /// What is wrong, in one sentence.
+        text: String,
+        /// What to do about it; may be empty.
+        mend: String,
+    },
+}
+
+/// How final an answer is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// A plain actor's word, from where it lives.
+    Local,
+    /// Committed by a quorum.
+    Final,
+    /// Committed, and not older than the question.
+    Linear,
+}
+
+/// One node.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct NodeRow {
+    /// Its number.
+    pub node: u32,
+    /// Where it listens.
+    pub addr: String,
+    /// Its public key in hexadecimal.
+    pub key: String,
+    /// Does the answering node have a session with it (or is it itself)?
+    pub up: bool,
+    /// Its incarnation, while it is up.
+    pub incarnation: u64,
+    /// Does it lead the root group?
+    pub root_leader: bool,
+    /// Voter or observer.
+    pub voter: bool,
+    /// Is it the one that answers?
+    pub this: bool,
+}
+
+/// One actor or group.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct ActorRow {
+    /// `n1/7f3a2b10` or `group/7f3a2b10`.
+    pub address: String,
+    /// The whole id in hexadecimal.
+    pub id: String,
+    /// The first of its names, or empty.
+    pub name: String,
+    /// Label of its module.
+    pub module: String,
+    /// The node (plain), or the leader (group); 0: unknown.
+    pub node: u32,
+    /// Voters, for a group.
+    pub voters: Vec<u32>,
+    /// `running`, `restarting`, `fenced on n2: ...`
+    pub state: String,
+    /// Messages waiting.
+    pub mailbox: u64,
+    /// Bytes of linear memory.
+    pub memory: u64,
+    /// Events handled.
+    pub events: u64,
+    /// Restarts so far.
+    pub restarts: u32,
+    /// Last applied index, for a group.
+    pub index: u64,
+}
+
+/// One name.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct NameRow {
+    /// The name.
+    pub name: String,
+    /// What it means.
+    pub address: String,
+    /// Label of its module, if known.
+    pub module: String,
+}
+
+/// One line of a log.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct LogLine {
+    /// Nanoseconds since 1970.
+    pub time_ns: u64,
+    /// The node that wrote it.
+    pub node: u32,
+    /// 1 error, 2 warning, 3 information, 4 debug, 5 trace.
+    pub level: u8,
+    /// An actor's name or address, or `kernel`.
+    pub source: String,
+    /// The text.
+    pub text: String,
+}
+
+/// Counters of one node.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct TopRow {
+    /// The node.
+    pub node: u32,
+    /// Seconds since it booted.
+    pub uptime_s: u64,
+    /// Actors alive.
+    pub actors: u64,
+    /// Groups it holds a replica of.
+    pub groups: u64,
+    /// Groups it leads.
+    pub leads: u64,
+    /// Events handled since boot.
+    pub events: u64,
+    /// Messages sent to other nodes since boot.
+    pub remote: u64,
+    /// Processor seconds used since boot, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Activations that ran over their slice.
+    pub overruns: u64,
+}
+
+impl Reply {
+    /// A refusal.
+    pub fn refused(errno: pando_abi::Errno, text: impl Into<String>, mend: impl Into<String>) -> Reply {
+        Reply::Refused { errno: errno.code(), text: text.into(), mend: mend.into() }
+    }
+}
+
+/// Bytes that are not what they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed admin message: {0}")]
+pub struct Malformed(String);
+
+macro_rules! codec {
+    ($ty:ident, $max:ident) => {
+        impl $ty {
+            /// Encodes.
+            pub fn encode(&self) -> Vec<u8> {
+                // Encoding to memory fails only when memory does.
+                rkyv::to_bytes::<rkyv::rancor::Error>(self).map(|b| b.to_vec()).unwrap_or_default()
+            }
+            /// Decodes what a stranger sent: capped and validated.
+            pub fn decode(bytes: &[u8]) -> Result<$ty, Malformed> {
+                if bytes.len() > $max {
+                    return Err(Malformed(format!("{} bytes, at most {} are taken", bytes.len(), $max)));
+                }
+                // Validation wants the buffer aligned; what comes off a socket is not.
+                let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
+                aligned.extend_from_slice(bytes);
+                rkyv::from_bytes::<$ty, rkyv::rancor::Error>(&aligned).map_err(|e| Malformed(e.to_string()))
+            }
+        }
+    };
+}
+codec!(Request, REQUEST_BYTES_MAX);
+codec!(Reply, REPLY_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_comes_back_as_it_went() {
+        let request = Request::Call {
+            target: "hits".into(),
+            body: vec![1, 2, 3],
+            handles: vec!["hits".into()],
+            flags: 1,
+            deadline_ms: 5_000,
+            key: SequenceKey { origin: [7; 16], incarnation: 8, seq: 9 },
+        };
+        assert_eq!(Request::decode(&request.encode()).unwrap(), request);
+    }
+
+    #[test]
+    fn torn_and_foreign_bytes_are_refused() {
+        let bytes = Request::Names.encode();
+        assert!(Request::decode(&bytes[..bytes.len() / 2]).is_err());
+        assert!(Request::decode(&[0xff; 64]).is_err());
+        assert!(Request::decode(&[]).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! The admin interface at a node: a person's request becomes messages, commands and views.
+//!
+//! Owns: nothing; a request lives as long as its stream. Does not know: terminals, words, colours.
+//!
+//! 1. Every refusal says what is wrong and what to do about it.
+//! 2. A request that concerns another node is passed there once, never further.
+
+mod calls;
+mod logs;
+mod spawn;
+mod target;
+mod views;
+
+use std::{sync::Arc, time::Duration};
+
+use pando_abi::{Errno, NodeId};
+use pando_admin::{Reply, Request};
+use pando_transport::UserRequest;
+
+use crate::{node::Kernel, realm::Refusal};
+
+/// How long another node is waited for when it is asked for what it knows.
+const VIEW_PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long another node is waited for when it is asked to do something.
+const WORK_PATIENCE: Duration = Duration::from_secs(60);
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Reply {
+        Reply::refused(refusal.errno, refusal.text, refusal.mend)
+    }
+}
+
+/// Serves one request stream of a person.
+pub(crate) async fn serve(kernel: Arc<Kernel>, mut stream: UserRequest) {
+    let request = match Request::decode(&stream.bytes) {
+        Ok(request) => request,
+        Err(why) => {
+            let reply = Reply::refused(
+                Errno::BAD_REQUEST,
+                why.to_string(),
+                "use a `pando` program of the same version as the node's",
+            );
+            let _ = stream.respond(reply.encode().into()).await;
+            return;
+        }
+    };
+    if !matches!(request, Request::Hello | Request::Log { .. } | Request::Stop) {
+        kernel.catch_up_once().await;
+    }
+    if let Request::Log { target, tail, follow } = request {
+        logs::serve(&kernel, &mut stream, target, tail, follow).await;
+        return;
+    }
+    let closed = stream.closed();
+    let reply = tokio::select! {
+        reply = answer(&kernel, request) => reply,
+        // Nobody waits for the answer any more.
+        () = closed => return,
+    };
+    // Whoever went away while the answer was made does not miss it.
+    let _ = stream.respond(reply.encode().into()).await;
+}
+
+/// Answers a request, with the help of other nodes where it takes them.
+async fn answer(kernel: &Arc<Kernel>, request: Request) -> Reply {
+    if let Some(node) = target::other_node(kernel, &request) {
+        return pass(kernel, node, &request).await;
+    }
+    match request {
+        Request::Ps { node: None } => views::ps_everywhere(kernel).await,
+        Request::Top => views::top_everywhere(kernel).await,
+        request => answer_here(kernel, request).await,
+    }
+}
+
+/// Answers a request from what this node has and can do itself.
+pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply {
+    let result = match request {
+        Request::Hello => Ok(views::hello(kernel)),
+        Request::Nodes => Ok(views::nodes(kernel)),
+        Request::Ps { .. } => Ok(Reply::Actors { rows: views::rows_here(kernel).await, silent: Vec::new() }),
+        Request::Top => Ok(Reply::Top(vec![views::top_here(kernel).await])),
+        Request::Names => Ok(views::names(kernel)),
+        Request::Inspect { target } => views::inspect(kernel, &target).await,
+        Request::Interface { target } => views::interface(kernel, &target).await,
+        Request::HasModule { hash } => spawn::has_module(kernel, pando_abi::ModuleHash(hash)).await,
+        Request::PutModule { label, wasm } => spawn::put_module(kernel, label, wasm).await,
+        Request::Spawn(request) => spawn::spawn(kernel, request).await,
+        Request::Call { target, body, handles, flags, deadline_ms, key } => {
+            calls::call(kernel, &target, body, &handles, flags, deadline_ms, key).await
+        }
+        Request::Send { target, body, handles, key } => calls::send(kernel, &target, body, &handles, key).await,
+        Request::Kill { target } => calls::kill(kernel, &target).await,
+        Request::Link { a, b, unlink } => calls::link(kernel, &a, &b, unlink),
+        Request::Watch { target } => calls::watch(kernel, &target).await,
+        Request::Name { name, target } => calls::name(kernel, name, target).await,
+        Request::Voters { target, nodes } => spawn::voters(kernel, &target, nodes).await,
+        Request::Log { target, tail, .. } => Ok(Reply::Log(logs::tail_here(kernel, target.as_deref(), tail))),
+        Request::Stop => {
+            kernel.request_stop();
+            Ok(Reply::Done)
+        }
+    };
+    result.unwrap_or_else(Reply::from)
+}
+
+async fn pass(kernel: &Arc<Kernel>, node: NodeId, request: &Request) -> Reply {
+    // A watch waits as long as its target lives.
+    let patience = match request {
+        Request::Watch { .. } => Duration::from_secs(365 * 86_400),
+        _ => WORK_PATIENCE,
+    };
+    match kernel.ask_node(node, request, patience).await {
+        Some(reply) => reply,
+        None => Reply::refused(
+            Errno::UNREACHABLE,
+            format!("{node} does not answer"),
+            format!("see `nodes`; `start-node {node}` starts it"),
+        ),
+    }
+}

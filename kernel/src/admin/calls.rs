@@ -1,0 +1,193 @@
+//! What a person does to actors that live: call, send, kill, link, watch, name.
+
+use std::{sync::Arc, time::Duration};
+
+use pando_abi::{ActorId, Address, Errno, Home, call::call_flags};
+use pando_actors::{Body, Handles, Message};
+use pando_admin::{Level, Reply, SequenceKey};
+use tokio::sync::oneshot;
+
+use super::target::find;
+use crate::{
+    input::{Delivery, Input, Key, ReplyTo},
+    lanes::{Fate, LaneItem},
+    node::Kernel,
+    realm::Refusal,
+    root::RootCommand,
+    router,
+};
+
+/// The longest that a person's call waits.
+const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
+/// How often a waiting call looks whether the other side's node is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
+fn key(key: SequenceKey) -> Key {
+    Key { origin: ActorId(key.origin), incarnation: key.incarnation, seq: key.seq }
+}
+
+fn message(kernel: &Arc<Kernel>, body: Vec<u8>, handles: &[String]) -> Result<Message, Refusal> {
+    if body.len() > pando_abi::limits::MESSAGE_BYTES_MAX {
+        let text = format!("the message has {} bytes, more than {}", body.len(), pando_abi::limits::MESSAGE_BYTES_MAX);
+        return Err(Refusal::new(Errno::LIMIT, text, "send it in pieces"));
+    }
+    if handles.len() > pando_abi::limits::MESSAGE_HANDLES_MAX {
+        let text = format!("a message carries at most {} handles", pando_abi::limits::MESSAGE_HANDLES_MAX);
+        return Err(Refusal::new(Errno::LIMIT, text, "pass fewer actors"));
+    }
+    let handles: Handles =
+        handles.iter().map(|target| find(kernel, target).map(router::peer)).collect::<Result<_, _>>()?;
+    Ok(Message { body: Body::from_vec(body), handles })
+}
+
+pub(super) async fn call(
+    kernel: &Arc<Kernel>,
+    target: &str,
+    body: Vec<u8>,
+    handles: &[String],
+    flags: u32,
+    deadline_ms: u32,
+    sequence: SequenceKey,
+) -> Result<Reply, Refusal> {
+    let to = find(kernel, target)?;
+    let message = message(kernel, body, handles)?;
+    let console = kernel.console();
+    let (token, answer) = console.call();
+    let delivery = Delivery {
+        from: console.address(),
+        grant: 0,
+        badge: 0,
+        flags: (flags & 0xff) as i32 & (call_flags::QUERY | call_flags::FINAL),
+        reply: Some(ReplyTo { address: console.address(), token }),
+        key: Some(key(sequence)),
+        message,
+    };
+    kernel.deliver(console.address(), to, Input::Message(Box::new(delivery)));
+    let deadline = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
+    let reply = tokio::select! {
+        reply = answer => reply.map_err(|_| Refusal::new(Errno::INTERNAL, "the answer was lost in the kernel", ""))?,
+        () = tokio::time::sleep(deadline) => {
+            return Err(Refusal::new(
+                Errno::TIMEOUT,
+                format!("`{target}` has not answered within {} ms; the call may have happened", deadline.as_millis()),
+                "ask for its state, or call again with a longer --deadline",
+            ));
+        }
+        () = home_lost(kernel, to) => {
+            return Err(Refusal::new(
+                Errno::UNREACHABLE,
+                format!("{} went away while `{target}` worked; the call may have happened", to.node),
+                "`nodes` shows who is up",
+            ));
+        }
+    };
+    let group = to.home == Home::Group;
+    let level = match (group, reply.standing.linear) {
+        (false, _) => Level::Local,
+        (true, true) => Level::Linear,
+        (true, false) => Level::Final,
+    };
+    Ok(Reply::Answer {
+        status: reply.status,
+        body: reply.message.body.to_vec(),
+        level,
+        index: reply.standing.index,
+        node: if group { reply.standing.node } else { to.node.0 },
+        handles: reply.message.handles.iter().map(|c| c.address.to_string()).collect(),
+    })
+}
+
+/// Returns when a plain actor's node is gone.
+async fn home_lost(kernel: &Arc<Kernel>, to: Address) {
+    if to.home != Home::Node || to.node == kernel.id() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !kernel.nodes_up().contains(&to.node) {
+            return;
+        }
+    }
+}
+
+pub(super) async fn send(
+    kernel: &Arc<Kernel>,
+    target: &str,
+    body: Vec<u8>,
+    handles: &[String],
+    sequence: SequenceKey,
+) -> Result<Reply, Refusal> {
+    let to = find(kernel, target)?;
+    let message = message(kernel, body, handles)?;
+    let from = kernel.console().address();
+    let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: Some(key(sequence)), message };
+    commit(kernel, to, Input::Message(Box::new(delivery)), target).await
+}
+
+pub(super) async fn kill(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
+    let to = find(kernel, target)?;
+    commit(kernel, to, Input::Kill { by: kernel.console().address() }, target).await
+}
+
+/// Delivers; to a group, waits until it is in its log.
+async fn commit(kernel: &Arc<Kernel>, to: Address, input: Input, target: &str) -> Result<Reply, Refusal> {
+    let from = kernel.console().address();
+    if to.home != Home::Group {
+        kernel.deliver(from, to, input);
+        return Ok(Reply::Done);
+    }
+    let (fate, told) = oneshot::channel();
+    if kernel.lanes().push(to.id, LaneItem { from, input, stamp: None, fate: Some(fate) }).is_err() {
+        return Err(Refusal::new(Errno::FULL, format!("too much waits for `{target}`"), "try again in a while"));
+    }
+    match told.await {
+        Ok(Fate::Handled { .. } | Fate::Gap { .. }) => Ok(Reply::Done),
+        Ok(Fate::Gone(exit)) => Err(Refusal::new(
+            Errno::DEAD,
+            format!("`{target}` has ended: {}", crate::process::describe(&exit)),
+            "`ps` shows what runs",
+        )),
+        Ok(Fate::GivenUp) | Err(_) => Err(no_quorum(target)),
+    }
+}
+
+pub(super) fn no_quorum(target: &str) -> Refusal {
+    Refusal::new(
+        Errno::NO_QUORUM,
+        format!("`{target}` has no quorum: fewer than half of its nodes can be reached"),
+        "start them; `inspect` shows its voters and `nodes` who is up",
+    )
+}
+
+pub(super) fn link(kernel: &Arc<Kernel>, a: &str, b: &str, unlink: bool) -> Result<Reply, Refusal> {
+    let (first, second) = (find(kernel, a)?, find(kernel, b)?);
+    if first == second {
+        return Err(Refusal::new(Errno::REFUSED, format!("`{a}` and `{b}` are the same actor"), "name two actors"));
+    }
+    for (to, peer) in [(first, second), (second, first)] {
+        let input = if unlink { Input::Unlink { peer } } else { Input::Link { peer } };
+        kernel.deliver(peer, to, input);
+    }
+    Ok(Reply::Done)
+}
+
+pub(super) async fn watch(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
+    let to = find(kernel, target)?;
+    let console = kernel.console();
+    let (id, ended) = console.watch(to);
+    kernel.deliver(console.address(), to, Input::Watch { watcher: console.address(), id });
+    let exit = ended.await.map_err(|_| Refusal::new(Errno::INTERNAL, "the watch was lost in the kernel", ""))?;
+    Ok(Reply::Down { target: to.to_string(), kind: exit.kind.name().into(), code: exit.code, message: exit.message })
+}
+
+pub(super) async fn name(kernel: &Arc<Kernel>, name: String, target: Option<String>) -> Result<Reply, Refusal> {
+    let command = match target {
+        Some(target) => {
+            let address = find(kernel, &target)?;
+            let module = kernel.module_of(address).unwrap_or_default();
+            RootCommand::RegisterName { name, address, module }
+        }
+        None => RootCommand::UnregisterName { name, holder: None },
+    };
+    kernel.root_command(command).await.map(|_| Reply::Done)
+}

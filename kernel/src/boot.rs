@@ -1,0 +1,274 @@
+//! Builds a node, and takes it down in order.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use pando_abi::{ActorId, Incarnation, NodeId};
+use pando_actors::{Engine, EngineConfig, Verdict};
+use pando_raft::{Config as RaftConfig, GroupEvent, Groups, Machine, Machines, Store};
+use pando_scheduler::Scheduler;
+use pando_transport::{Identity, Quic, QuicConfig};
+use ractor::Actor;
+use tokio::sync::watch;
+
+use crate::{
+    cells::Cells,
+    console::Console,
+    door::{Door, SystemDoor},
+    genesis::{Genesis, GenesisError},
+    lanes::Lanes,
+    leaders::Leaders,
+    logbook::LogBook,
+    modules::Modules,
+    node::{Kernel, Parts},
+    peers::{PeerCalls, RaftWire},
+    realm::ROOT,
+    replica::{Port, Replica},
+    root::{RootMachine, RootView},
+    services::{Context, Supervisor},
+};
+
+/// How a node is built.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The node's own folder: `DATA/n1`.
+    pub dir: PathBuf,
+    /// Worker threads; `None`: one for each core, two at least.
+    pub workers: Option<usize>,
+}
+
+impl NodeConfig {
+    /// The usual settings for the node in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> NodeConfig {
+        NodeConfig { dir: dir.into(), workers: None }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The founding record.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The key.
+    #[error("the node's key: {0}")]
+    Identity(#[from] pando_transport::IdentityError),
+    /// The key is nobody's in the record.
+    #[error("the key in {0} is not of a node of this realm; restore the folder's own node.key and realm.toml")]
+    Stranger(PathBuf),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] pando_raft::OpenError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] pando_transport::StartError),
+    /// Anything else, with its cause and mend.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn other(what: &str) -> impl Fn(&dyn std::fmt::Display) -> NodeError + '_ {
+    move |why| NodeError::Other(format!("{what}: {why}"))
+}
+
+/// A running node. Dropping it does not stop it; [`Node::stop`] does.
+pub struct Node {
+    kernel: Arc<Kernel>,
+    addr: SocketAddr,
+    dir: PathBuf,
+    supervisor: ractor::ActorRef<()>,
+    stop: watch::Receiver<bool>,
+}
+
+struct MachineMaker {
+    node: NodeId,
+    root: RootView,
+    port: OnceLock<Arc<Leaders>>,
+}
+
+impl Machines for MachineMaker {
+    fn make(&self, group: ActorId) -> Box<dyn Machine> {
+        if group == ROOT {
+            return Box::new(RootMachine::new(self.root.clone()));
+        }
+        match self.port.get() {
+            Some(port) => {
+                let port: Arc<dyn Port> = port.clone();
+                Box::new(Replica::new(group, self.node, port))
+            }
+            // Boot sets the port before the log is opened.
+            None => unreachable!("a machine was asked for before boot"),
+        }
+    }
+}
+
+impl Node {
+    /// Starts the node in its folder. Call inside a tokio runtime, on which it then runs.
+    ///
+    /// # Errors
+    /// What is wrong and how to mend it.
+    pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
+        let genesis = Genesis::load(&config.dir)?;
+        let identity = Identity::load_or_create(&config.dir.join("node.key"))?;
+        let own = genesis.nodes.iter().find(|m| m.key == identity.public());
+        let own = *own.ok_or_else(|| NodeError::Stranger(config.dir.clone()))?;
+        let door: Arc<dyn Door> = Arc::new(SystemDoor::open().map_err(|e| other("the system's entropy")(&e))?);
+        let incarnation = Incarnation(door.seed() | 1);
+        let root = RootView::new(genesis.realm);
+
+        // The log first: it locks the folder, so that a second node in it disturbs nothing.
+        let maker = Arc::new(MachineMaker { node: own.node, root: root.clone(), port: OnceLock::new() });
+        let (scheduler, engine) = engine(&config, &door)?;
+        let members = Arc::new(genesis.member_set());
+        let quic = QuicConfig::new(identity, own.node, incarnation, own.addr, members);
+        let (transport, events) = Quic::start(quic)?;
+        let addr = transport.local_addr();
+        let store = open_store(&config)?;
+        let modules = Modules::open(engine, &store).map_err(|e| other("the module store")(&e))?;
+        let (stop, stopped) = watch::channel(false);
+        let kernel = Arc::new_cyclic(|kernel| {
+            Kernel::new(Parts {
+                genesis,
+                id: own.node,
+                incarnation,
+                door,
+                runtime: tokio::runtime::Handle::current(),
+                scheduler,
+                modules,
+                cells: Cells::default(),
+                transport: transport.clone(),
+                groups: OnceLock::new(),
+                root,
+                console: Console::new(own.node),
+                logs: LogBook::default(),
+                lanes: Lanes::new(kernel.clone()),
+                leaders: Arc::new(Leaders::new(kernel.clone())),
+                calls: PeerCalls::default(),
+                stop,
+            })
+        });
+        // Set once, here.
+        let _ = maker.port.set(kernel.parts.leaders.clone());
+        let raft = RaftConfig::new(config.dir.join("raft"), own.node);
+        let groups = Groups::open(raft, Arc::new(RaftWire(transport.clone())), maker).await?;
+        let _ = kernel.parts.groups.set(groups);
+        let voters: Vec<NodeId> = kernel.parts.genesis.nodes.iter().map(|m| m.node).collect();
+        kernel.groups().create(ROOT, &voters).await.map_err(|e| other("the root group")(&e))?;
+        tokio::spawn(note_group_events(kernel.clone()));
+        let context = Context::new(kernel.clone(), events);
+        let (supervisor, _) =
+            Supervisor::spawn(None, Supervisor, context).await.map_err(|e| other("the kernel's services")(&e))?;
+        write_pid(&config)?;
+        kernel.log_as("kernel".into(), 3, format!("{} listens on {addr}", own.node));
+        tracing::info!(node = %own.node, %addr, realm = %kernel.realm_id(), "the node runs");
+        Ok(Node { kernel, addr, dir: config.dir, supervisor, stop: stopped })
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Waits until somebody asks for a stop through the admin interface.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        // The sender lives in the kernel, which lives in this node.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Stops in order: services, groups, sessions, workers.
+    pub async fn stop(&self) {
+        // An answer to who asked for the stop is on its way still.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let _ = self.supervisor.stop_and_wait(None, Some(Duration::from_secs(2))).await;
+        self.kernel.groups().shutdown().await;
+        self.kernel.transport().close();
+        self.kernel.transport().closed().await;
+        let scheduler = self.kernel.scheduler().clone();
+        // Joins its threads: not on a thread of the runtime.
+        let _ = tokio::task::spawn_blocking(move || scheduler.stop()).await;
+        let pid = Genesis::pid_path(&self.dir);
+        if let Err(why) = std::fs::remove_file(&pid) {
+            tracing::debug!(path = %pid.display(), %why, "the pid file could not be removed");
+        }
+    }
+}
+
+fn engine(config: &NodeConfig, door: &Arc<dyn Door>) -> Result<(Scheduler, Arc<Engine>), NodeError> {
+    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get().max(2)));
+    // The engine's ticks come from the scheduler and its questions go to it: each gets the other when both are there.
+    let scheduler_cell: Arc<OnceLock<Scheduler>> = Arc::default();
+    let asked = scheduler_cell.clone();
+    let engine = Engine::new(EngineConfig {
+        cache_dir: Some(config.dir.join("cache")),
+        on_epoch: Arc::new(move || match asked.get() {
+            Some(scheduler) if !crate::cell::may_go_on(scheduler) => Verdict::Kill,
+            _ => Verdict::Continue,
+        }),
+    })
+    .map_err(|e| other("the Wasm engine")(&e))?;
+    let engine = Arc::new(engine);
+    let ticked = engine.clone();
+    let clock = door.clone();
+    let scheduler = Scheduler::start(pando_scheduler::Config {
+        clock: Arc::new(move || clock.now_ns()),
+        on_tick: Arc::new(move || ticked.tick()),
+        ..pando_scheduler::Config::new(workers)
+    });
+    let _ = scheduler_cell.set(scheduler.clone());
+    Ok((scheduler, engine))
+}
+
+fn open_store(config: &NodeConfig) -> Result<Store, NodeError> {
+    let dir = config.dir.join("store");
+    Store::open(&dir).map_err(|e| {
+        NodeError::Other(format!(
+            "{}: {e}; it can be rebuilt: stop the node, remove that folder and start again",
+            dir.display()
+        ))
+    })
+}
+
+fn write_pid(config: &NodeConfig) -> Result<(), NodeError> {
+    let path = Genesis::pid_path(&config.dir);
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&path)?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write().map_err(|e| NodeError::Other(format!("{}: {e}; check that the folder is yours", path.display())))
+}
+
+/// Puts what happens to groups in the log book.
+async fn note_group_events(kernel: Arc<Kernel>) {
+    let mut events = kernel.groups().watch();
+    loop {
+        use tokio::sync::broadcast::error::RecvError;
+        let (group, level, text) = match events.recv().await {
+            Ok(GroupEvent::Leader { group, leader, term }) => (group, 3, format!("led by {leader} in term {term}")),
+            Ok(GroupEvent::Fenced { group, node, why }) => {
+                (group, 1, format!("the replica on {node} is fenced: {why}"))
+            }
+            Ok(GroupEvent::Diverged { group, index }) => {
+                (group, 1, format!("replicas disagree at {index} and no majority says which is right"))
+            }
+            Ok(GroupEvent::Stopped { group, why }) => (group, 1, format!("the replica here has stopped: {why}")),
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        if group == ROOT {
+            kernel.log_as("realm".into(), level, text);
+        } else {
+            kernel.log(pando_abi::Address::group(group), level, text);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which plain actors are on this node: a table in shards, found by an id that is uniform already.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
+
+use pando_abi::ActorId;
+use pando_actors::Exit;
+use parking_lot::{Mutex, RwLock};
+
+use crate::cell::Cell;
+
+const SHARDS: usize = 16;
+/// Ends that are remembered, for those who ask late.
+const ENDS_MAX: usize = 4_096;
+
+/// Takes eight bytes of an id as its hash: they are a piece of a BLAKE3 hash, so nothing is gained by another one.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(Ok(eight)) = bytes.get(..8).map(<[u8; 8]>::try_from) {
+            self.0 = u64::from_le_bytes(eight);
+        }
+    }
+    // The length prefix of an array's hash says nothing.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+type Shard = RwLock<HashMap<ActorId, Arc<Cell>, BuildHasherDefault<IdHasher>>>;
+
+/// See the module.
+#[derive(Default)]
+pub struct Cells {
+    shards: [Shard; SHARDS],
+    ends: Mutex<(HashMap<ActorId, Exit>, VecDeque<ActorId>)>,
+}
+
+impl Cells {
+    fn shard(&self, id: ActorId) -> &Shard {
+        &self.shards[id.0[15] as usize % SHARDS]
+    }
+
+    /// The actor with this id.
+    pub fn get(&self, id: ActorId) -> Option<Arc<Cell>> {
+        self.shard(id).read().get(&id).cloned()
+    }
+
+    /// Puts in an actor. `false`: its id was there already.
+    pub fn insert(&self, id: ActorId, cell: &Arc<Cell>) -> bool {
+        let mut shard = self.shard(id).write();
+        if shard.contains_key(&id) {
+            return false;
+        }
+        shard.insert(id, cell.clone());
+        true
+    }
+
+    /// Takes out an actor.
+    pub fn remove(&self, id: ActorId) {
+        self.shard(id).write().remove(&id);
+    }
+
+    /// Every actor, in no order that means anything.
+    pub fn all(&self) -> Vec<Arc<Cell>> {
+        self.shards.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Remembers for a while how an actor ended.
+    pub fn remember_end(&self, id: ActorId, exit: &Exit) {
+        let mut ends = self.ends.lock();
+        let (map, order) = &mut *ends;
+        if map.insert(id, exit.clone()).is_none() {
+            order.push_back(id);
+        }
+        while order.len() > ENDS_MAX {
+            if let Some(oldest) = order.pop_front() {
+                map.remove(&oldest);
+            }
+        }
+    }
+
+    /// How an actor ended, if that is still known.
+    pub fn end_of(&self, id: ActorId) -> Option<Exit> {
+        self.ends.lock().0.get(&id).cloned()
+    }
+}

@@ -1,0 +1,98 @@
+//! People's and scripts' side of messages: who waits for which answer.
+//!
+//! A console is the origin of what the admin interface asks; its address is the service `CONSOLE` at this node.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use pando_abi::{Address, Home, NodeId, id::service};
+use pando_actors::{Exit, Message};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::input::{Input, Standing};
+
+/// An answer to a console.
+#[derive(Debug)]
+pub struct ConsoleReply {
+    /// 0 or an errno.
+    pub status: u16,
+    /// What it said.
+    pub message: Message,
+    /// How final it is.
+    pub standing: Standing,
+}
+
+/// See the module.
+pub struct Console {
+    address: Address,
+    next: AtomicU64,
+    calls: Mutex<HashMap<u64, oneshot::Sender<ConsoleReply>>>,
+    watches: Mutex<HashMap<Address, Vec<(u64, oneshot::Sender<Exit>)>>>,
+}
+
+impl Console {
+    /// The console of `node`.
+    pub fn new(node: NodeId) -> Console {
+        Console {
+            address: Address { home: Home::Service, node, ..Address::service(service::CONSOLE) },
+            next: AtomicU64::new(1),
+            calls: Mutex::default(),
+            watches: Mutex::default(),
+        }
+    }
+
+    /// Where answers go.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// A token, and the answer that will come with it.
+    pub fn call(&self) -> (u64, oneshot::Receiver<ConsoleReply>) {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let mut calls = self.calls.lock();
+        // Those who gave up waiting leave their entry behind; it goes now and then.
+        if token.is_multiple_of(1_024) {
+            calls.retain(|_, waiting| !waiting.is_closed());
+        }
+        calls.insert(token, sender);
+        (token, receiver)
+    }
+
+    /// The watch's id, and the end that will come.
+    pub fn watch(&self, target: Address) -> (u64, oneshot::Receiver<Exit>) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let mut watches = self.watches.lock();
+        let list = watches.entry(target).or_default();
+        list.retain(|(_, waiting)| !waiting.is_closed());
+        list.push((id, sender));
+        (id, receiver)
+    }
+
+    /// What came for a console.
+    pub fn receive(&self, input: Input) {
+        match input {
+            Input::Reply { token, status, message, standing } => {
+                if let Some(waiting) = self.calls.lock().remove(&token) {
+                    // The asker may have given up.
+                    let _ = waiting.send(ConsoleReply { status, message, standing });
+                }
+            }
+            Input::Down { target, exit } => {
+                for (_, waiting) in self.watches.lock().remove(&target).unwrap_or_default() {
+                    let _ = waiting.send(exit.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Watched addresses on `node`.
+    pub fn watched_on(&self, node: NodeId) -> Vec<Address> {
+        self.watches.lock().keys().filter(|a| a.home == Home::Node && a.node == node).copied().collect()
+    }
+}

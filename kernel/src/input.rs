@@ -1,0 +1,193 @@
+//! What reaches a process, and what a process asks for.
+//!
+//! An [`Input`] is the one thing that a mailbox, a wire frame and a log entry hold; an [`Action`] is the one thing that
+//! comes out of a step. Location is nowhere in them: an [`Address`] says who, and the router finds where.
+
+#![allow(missing_docs, reason = "fields of variants that say what they are, and what rkyv derives")]
+
+use pando_abi::{ActorId, Address, ExitKind, SpawnSpec};
+use pando_actors::{Body, Capability, Exit, Handles, Message};
+
+/// (origin, incarnation, seq): the same key is the same message, however often it arrives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Key {
+    /// Who asks: an actor, a group or a person.
+    pub origin: ActorId,
+    /// Drawn at random when a plain origin starts; 0 for a group, whose numbers are in its state.
+    pub incarnation: u64,
+    /// Counts up from 1 for each (origin, incarnation, receiver).
+    pub seq: u64,
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ReplyTo {
+    /// Who asked.
+    pub address: Address,
+    /// The asker's token.
+    pub token: u64,
+}
+
+/// How final an answer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// The index in the group's log that it stands on; 0: a plain actor's word.
+    pub index: u64,
+    /// Read behind a round to a quorum.
+    pub linear: bool,
+    /// The node that says so.
+    pub node: u32,
+}
+
+/// A message and how it was sent.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Who sent it: told when it cannot be delivered.
+    pub from: Address,
+    /// The grant that the sender's handle carries.
+    pub grant: u64,
+    /// The badge that it carries.
+    pub badge: u64,
+    /// [`pando_abi::call::call_flags`].
+    pub flags: i32,
+    /// Where the answer goes, if it is a call.
+    pub reply: Option<ReplyTo>,
+    /// By which the receiver knows it again.
+    pub key: Option<Key>,
+    /// What it says.
+    pub message: Message,
+}
+
+/// What reaches a process.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The first one.
+    Start { args: Body, handles: Handles, restarted: bool },
+    /// A message.
+    Message(Box<Delivery>),
+    /// An answer to an own call.
+    Reply { token: u64, status: u16, message: Message, standing: Standing },
+    /// An own timer came due.
+    Timer { id: u64 },
+    /// The deadline of an own call passed.
+    Deadline { token: u64 },
+    /// `watcher` wants to know when this process ends.
+    Watch { watcher: Address, id: u64 },
+    /// It no longer does.
+    Unwatch { watcher: Address, id: u64 },
+    /// `peer` has tied its life to this one's.
+    Link { peer: Address },
+    /// It has untied it.
+    Unlink { peer: Address },
+    /// A watched or linked process has ended.
+    Down { target: Address, exit: Exit },
+    /// Somebody with the right wants this process ended.
+    Kill { by: Address },
+    /// Sessions with this node are gone.
+    NodeDown { node: u32 },
+    /// So many own sends could not be delivered, the latest for this reason.
+    Bounce { status: u16, count: u64 },
+}
+
+impl Input {
+    /// Bytes that it takes in a mailbox.
+    pub fn size(&self) -> usize {
+        let body = match self {
+            Input::Message(delivery) => delivery.message.body.len() + 64 * delivery.message.handles.len(),
+            Input::Start { args, handles, .. } => args.len() + 64 * handles.len(),
+            Input::Reply { message, .. } => message.body.len() + 64 * message.handles.len(),
+            Input::Down { exit, .. } => exit.message.len(),
+            _ => 0,
+        };
+        64 + body
+    }
+
+    /// Is it bounded by the mailbox, or by what the process asked for itself?
+    pub fn is_message(&self) -> bool {
+        matches!(self, Input::Message(_))
+    }
+}
+
+/// What starts a process: kept by whoever may have to start it again.
+#[derive(Clone, Debug)]
+pub struct SpawnOrder {
+    /// Its address: derived, so it is good before the process runs.
+    pub child: Address,
+    /// Limits and policies.
+    pub spec: SpawnSpec,
+    /// The body of the start event.
+    pub args: Body,
+    /// The handles of the start event.
+    pub handles: Handles,
+    /// Handle 1.
+    pub parent: Capability,
+    /// Handle 2.
+    pub realm: Option<Capability>,
+}
+
+/// What a process asks for.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Bring `input` to `to`.
+    Deliver { to: Address, input: Input },
+    /// Start a process.
+    Spawn(Box<SpawnOrder>),
+    /// Bring [`Input::Timer`] or [`Input::Deadline`] back at this time.
+    Alarm { at_ns: u64, alarm: Alarm },
+    /// Do not.
+    Disarm(Alarm),
+    /// Write a line.
+    Log { level: u8, text: String },
+}
+
+/// What an alarm is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Alarm {
+    /// The timer with this id.
+    Timer(u64),
+    /// The call with this token.
+    Deadline(u64),
+}
+
+impl Alarm {
+    /// What it brings.
+    pub fn input(self) -> Input {
+        match self {
+            Alarm::Timer(id) => Input::Timer { id },
+            Alarm::Deadline(token) => Input::Deadline { token },
+        }
+    }
+}
+
+/// How something ended, when no guest said so.
+pub fn exit(kind: ExitKind, message: impl Into<String>) -> Exit {
+    Exit { kind, code: 0, message: message.into() }
+}
+
+/// What the sender of an undeliverable input is told, if anything: (to whom, what).
+pub fn undeliverable(to: Address, input: &Input, errno: pando_abi::Errno) -> Option<(Address, Input)> {
+    let gone = || Input::Down {
+        target: to,
+        exit: match errno {
+            pando_abi::Errno::UNREACHABLE => exit(ExitKind::NodeDown, "its node cannot be reached"),
+            _ => exit(ExitKind::NoActor, "no such actor"),
+        },
+    };
+    match input {
+        Input::Message(delivery) => Some(match delivery.reply {
+            Some(reply) => (
+                reply.address,
+                Input::Reply {
+                    token: reply.token,
+                    status: errno.code(),
+                    message: Message::default(),
+                    standing: Standing::default(),
+                },
+            ),
+            None => (delivery.from, Input::Bounce { status: errno.code(), count: 1 }),
+        }),
+        Input::Watch { watcher, .. } => Some((*watcher, gone())),
+        Input::Link { peer } => Some((*peer, gone())),
+        _ => None,
+    }
+}

@@ -1,0 +1,73 @@
+//! From a spawn order to an actor: the same for plain and replicated.
+
+use pando_abi::{ActorId, NodeId, SpawnSpec, limits};
+use pando_actors::{Birth, Limits};
+
+use crate::{input::SpawnOrder, process::Identity};
+
+/// The engine that runs replicas: fuel costs are no promise across its versions, so a group's epoch names it.
+pub const ENGINE: &str = "wasmtime 48.0.8";
+
+/// The limits that a spec asks for, within those of the system.
+pub fn limits(spec: &SpawnSpec) -> Limits {
+    let or = |n: u64, default: u64, max: u64| if n == 0 { default } else { n.min(max) };
+    Limits {
+        memory_bytes: or(spec.memory_bytes, limits::MEMORY_BYTES_DEFAULT, limits::MEMORY_BYTES_MAX),
+        handler_ms: or(u64::from(spec.handler_ms), limits::HANDLER_MS_DEFAULT, limits::HANDLER_MS_MAX),
+        fuel: or(u64::from(spec.fuel_millions) * 1_000_000, limits::HANDLER_FUEL_DEFAULT, limits::HANDLER_FUEL_MAX),
+    }
+}
+
+/// What an actor is born with.
+pub fn birth(identity: &Identity, order: &SpawnOrder) -> Birth {
+    Birth {
+        id: lineage(identity.me.id, identity.generation),
+        home: identity.me,
+        parent: order.parent,
+        realm: order.realm,
+        node: identity.node,
+        replicas: if identity.replicated { order.spec.replicas.max(1) } else { 0 },
+        undo: identity.replicated || identity.resumes,
+    }
+}
+
+/// From which the ids of children are derived: another one in each life, so that no child's id comes twice.
+pub fn lineage(id: ActorId, generation: u32) -> ActorId {
+    if generation == 0 {
+        return id;
+    }
+    let mut hash = blake3::Hasher::new();
+    hash.update(&id.0);
+    hash.update(&generation.to_le_bytes());
+    first16(&hash)
+}
+
+/// The id of what `origin` spawns with its `n`th request: for spawners that are not actors.
+pub fn derive(origin: &[u8], incarnation: u64, n: u64) -> ActorId {
+    let mut hash = blake3::Hasher::new();
+    hash.update(origin);
+    hash.update(&incarnation.to_le_bytes());
+    hash.update(&n.to_le_bytes());
+    first16(&hash)
+}
+
+fn first16(hash: &blake3::Hasher) -> ActorId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+    ActorId(id)
+}
+
+/// The node that a plain actor runs on.
+pub fn node_of(spec: &SpawnSpec, own: NodeId) -> NodeId {
+    if spec.node == 0 { own } else { NodeId(spec.node) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_epoch_names_the_engine_that_is_built_in() {
+        let lock = include_str!("../../Cargo.lock");
+        let version = super::ENGINE.strip_prefix("wasmtime ").unwrap();
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{version}\"\n")));
+    }
+}

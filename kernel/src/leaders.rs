@@ -1,0 +1,395 @@
+//! What the leader of a group does beside leading: lets its sayings out, minds its alarms, sees to its birth and burial.
+//!
+//! 1. To one receiver, sayings go in order; the next to a group goes when the one before was committed there.
+//! 2. A saying is let out again by the next leader until the group's log says that it was heard.
+//! 3. A receiver on a node that is gone has heard nothing, and the group is told so.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use pando_abi::{ActorId, Address, Errno, Home, ModuleHash, NodeId};
+use pando_actors::{Class, Exit, Module};
+use pando_raft::Entry;
+use pando_scheduler::{TimerId, TimerSink};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{
+    cell::{alarm_key, alarm_of},
+    input::{Alarm, Input, undeliverable},
+    lanes::{Fate, LaneItem},
+    node::Kernel,
+    outbox::{Item, Saying},
+    replica::{Leading, Output, Port, entry},
+    root::RootCommand,
+    wire::{self, Envelope},
+};
+
+/// Between two tries to reach a receiver that is not ready.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// See the module.
+pub struct Leaders {
+    kernel: Weak<Kernel>,
+    led: Mutex<HashMap<ActorId, Led>>,
+}
+
+struct Led {
+    term: u64,
+    queues: BTreeMap<Address, Queue>,
+    alarms: HashMap<Alarm, TimerId>,
+    sink: Arc<GroupAlarms>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// A task works on it; or, for another node, how many from the front were sent.
+    pumping: bool,
+    sent: usize,
+}
+
+struct GroupAlarms {
+    group: ActorId,
+    kernel: Weak<Kernel>,
+}
+
+impl TimerSink for GroupAlarms {
+    fn fire(&self, key: u64, _now_ns: u64) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            let alarm = alarm_of(key);
+            if let Some(led) = kernel.leaders().led.lock().get_mut(&self.group) {
+                led.alarms.remove(&alarm);
+            }
+            let to = Address::group(self.group);
+            kernel.deliver(to, to, alarm.input());
+        }
+    }
+}
+
+impl Leaders {
+    /// None led yet.
+    pub fn new(kernel: Weak<Kernel>) -> Leaders {
+        Leaders { kernel, led: Mutex::default() }
+    }
+
+    /// Groups that this node leads.
+    pub fn list(&self) -> Vec<ActorId> {
+        self.led.lock().keys().copied().collect()
+    }
+
+    /// A receiver on another node has heard `group` up to `seq`.
+    pub fn heard(&self, group: ActorId, to: Address, seq: u64) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        {
+            let mut led = self.led.lock();
+            let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
+            while queue.items.front().is_some_and(|i| i.seq <= seq) {
+                queue.items.pop_front();
+                queue.sent = queue.sent.saturating_sub(1);
+            }
+        }
+        kernel.lanes().acknowledge(group, to, seq);
+    }
+
+    /// A session with `node` is new: what was sent in the one before may be lost.
+    pub fn node_up(&self, node: NodeId) {
+        let mut again = Vec::new();
+        for (group, led) in self.led.lock().iter_mut() {
+            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| to.home != Home::Group && to.node == node) {
+                queue.sent = 0;
+                again.push((*group, *to));
+            }
+        }
+        again.into_iter().for_each(|(group, to)| self.pump(group, to));
+    }
+
+    /// `node` is gone: what waits for receivers there comes back.
+    pub fn node_down(&self, node: NodeId) {
+        let mut lost = Vec::new();
+        for (group, led) in self.led.lock().iter_mut() {
+            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| to.home != Home::Group && to.node == node) {
+                queue.sent = 0;
+                lost.extend(queue.items.drain(..).map(|item| (*group, *to, item)));
+            }
+        }
+        lost.into_iter().for_each(|(group, to, item)| self.undelivered(group, to, item, Errno::UNREACHABLE));
+    }
+
+    fn undelivered(&self, group: ActorId, to: Address, item: Item, errno: Errno) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        if let Saying::Deliver(input) = &item.saying
+            && let Some((who, input)) = undeliverable(to, input, errno)
+        {
+            kernel.deliver(to, who, input);
+        }
+        kernel.lanes().acknowledge(group, to, item.seq);
+    }
+
+    /// Lets out what can go to one receiver.
+    fn pump(&self, group: ActorId, to: Address) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        if to.home == Home::Group {
+            self.pump_group(&kernel, group, to);
+        } else if to.node == NodeId::NONE || to.node == kernel.id() {
+            self.pump_here(&kernel, group, to);
+        } else {
+            self.pump_there(&kernel, group, to);
+        }
+    }
+
+    fn pump_here(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
+        loop {
+            let item = {
+                let mut led = self.led.lock();
+                led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)).and_then(|q| q.items.pop_front())
+            };
+            let Some(item) = item else { return };
+            let seq = item.seq;
+            if kernel.is_news(group, to, seq) {
+                match item.saying {
+                    Saying::Deliver(input) => {
+                        kernel.deliver(Address::group(group), to, stood(input, item.index, kernel.id()))
+                    }
+                    Saying::Spawn(order) => kernel.spawn(*order),
+                }
+            }
+            kernel.lanes().acknowledge(group, to, seq);
+        }
+    }
+
+    fn pump_there(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
+        loop {
+            let mut led = self.led.lock();
+            let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
+            let Some(item) = queue.items.get(queue.sent) else { return };
+            let (group_id, seq, index) = (group.0, item.seq, item.index);
+            let envelope = match &item.saying {
+                Saying::Deliver(input) => {
+                    let input = (&stood(input.clone(), index, kernel.id())).into();
+                    Envelope::Stamped { group: group_id, seq, index, to: to.into(), input }
+                }
+                Saying::Spawn(order) => {
+                    Envelope::StampedSpawn { group: group_id, seq, index, order: order.as_ref().into() }
+                }
+            };
+            match kernel.send_envelope(to.node, &envelope) {
+                Ok(()) => queue.sent += 1,
+                Err(Errno::FULL) => {
+                    drop(led);
+                    return self.pump_later(kernel, group, to);
+                }
+                Err(errno) => {
+                    let lost: Vec<Item> = queue.items.drain(..).collect();
+                    queue.sent = 0;
+                    drop(led);
+                    lost.into_iter().for_each(|item| self.undelivered(group, to, item, errno));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pump_later(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
+        let weak = self.kernel.clone();
+        kernel.runtime().spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            if let Some(kernel) = weak.upgrade() {
+                kernel.leaders().pump(group, to);
+            }
+        });
+    }
+
+    fn pump_group(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
+        {
+            let mut led = self.led.lock();
+            let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
+            if queue.pumping || queue.items.is_empty() {
+                return;
+            }
+            queue.pumping = true;
+        }
+        let weak = self.kernel.clone();
+        kernel.runtime().spawn(async move { pump_to_group(weak, group, to).await });
+    }
+
+    fn front(&self, group: ActorId, to: Address) -> Option<Item> {
+        let mut led = self.led.lock();
+        let queue = led.get_mut(&group)?.queues.get_mut(&to)?;
+        if queue.items.is_empty() {
+            queue.pumping = false;
+        }
+        queue.items.front().cloned()
+    }
+
+    fn pop(&self, group: ActorId, to: Address, seq: u64) {
+        if let Some(queue) = self.led.lock().get_mut(&group).and_then(|l| l.queues.get_mut(&to)) {
+            while queue.items.front().is_some_and(|i| i.seq <= seq) {
+                queue.items.pop_front();
+            }
+        }
+    }
+}
+
+/// Works off what one group has for another, one at a time and in order.
+async fn pump_to_group(kernel: Weak<Kernel>, group: ActorId, to: Address) {
+    loop {
+        let Some(kernel) = kernel.upgrade() else { return };
+        let Some(item) = kernel.leaders().front(group, to) else { return };
+        let heard = match item.saying {
+            Saying::Spawn(order) => kernel.create_group(*order, None).await.is_ok(),
+            Saying::Deliver(input) => {
+                let (fate, told) = oneshot::channel();
+                let stamp = Some((group, item.seq));
+                let item = LaneItem { from: Address::group(group), input, stamp, fate: Some(fate) };
+                match kernel.lanes().push(to.id, item) {
+                    Ok(()) => matches!(told.await, Ok(Fate::Handled { .. } | Fate::Gone(_))),
+                    Err(_) => false,
+                }
+            }
+        };
+        if heard {
+            kernel.leaders().pop(group, to, item.seq);
+            kernel.lanes().acknowledge(group, to, item.seq);
+        } else {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// A reply let out by a group says on which index it stands.
+fn stood(input: Input, index: u64, node: NodeId) -> Input {
+    match input {
+        Input::Reply { token, status, message, standing } => {
+            let standing = crate::input::Standing { index, node: node.0, ..standing };
+            Input::Reply { token, status, message, standing }
+        }
+        other => other,
+    }
+}
+
+impl Port for Leaders {
+    fn module(&self, hash: ModuleHash) -> Result<Arc<Module>, String> {
+        let kernel = self.kernel.upgrade().ok_or("the node is stopping")?;
+        kernel.modules().load(hash, Class::Replicated).map_err(|e| e.to_string())
+    }
+
+    fn leads(&self, group: ActorId, term: u64, standing: Leading) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        let sink = Arc::new(GroupAlarms { group, kernel: self.kernel.clone() });
+        let mut queues: BTreeMap<Address, Queue> = BTreeMap::new();
+        for item in standing.items {
+            queues.entry(item.to).or_default().items.push_back(item);
+        }
+        let receivers: Vec<Address> = queues.keys().copied().collect();
+        let led = Led { term, queues, alarms: HashMap::new(), sink };
+        if let Some(old) = self.led.lock().insert(group, led) {
+            for id in old.alarms.into_values() {
+                kernel.scheduler().cancel(id);
+            }
+        }
+        self.set_alarms(&kernel, group, standing.alarms.into_iter().map(|(at, alarm)| (Some(at), alarm)).collect());
+        receivers.into_iter().for_each(|to| self.pump(group, to));
+        if let Some(exit) = &standing.ended {
+            self.ended(group, exit);
+        } else if !standing.born {
+            kernel.runtime().spawn(give_birth(self.kernel.clone(), group, term));
+        }
+    }
+
+    fn follows(&self, group: ActorId) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        if let Some(old) = self.led.lock().remove(&group) {
+            for id in old.alarms.into_values() {
+                kernel.scheduler().cancel(id);
+            }
+        }
+    }
+
+    fn effects(&self, group: ActorId, output: Output) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        let mut receivers: Vec<Address> = Vec::new();
+        if let Some(led) = self.led.lock().get_mut(&group) {
+            for item in output.items {
+                if receivers.last() != Some(&item.to) {
+                    receivers.push(item.to);
+                }
+                led.queues.entry(item.to).or_default().items.push_back(item);
+            }
+        }
+        receivers.into_iter().for_each(|to| self.pump(group, to));
+        self.set_alarms(&kernel, group, output.alarms);
+        for (level, text) in output.logs {
+            kernel.log(Address::group(group), level, text);
+        }
+    }
+
+    fn ended(&self, group: ActorId, exit: &Exit) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        let exit = exit.clone();
+        let task = kernel.clone();
+        kernel.runtime().spawn(async move {
+            let command =
+                RootCommand::EndGroup { id: group, kind: exit.kind as u16, code: exit.code, message: exit.message };
+            if let Err(why) = task.root_command(command).await {
+                // The next leader of the group, or this one after its next election, tries again.
+                tracing::warn!(group = %group, %why, "the end of a group could not be recorded");
+            }
+        });
+    }
+}
+
+impl Leaders {
+    fn set_alarms(&self, kernel: &Arc<Kernel>, group: ActorId, alarms: Vec<(Option<u64>, Alarm)>) {
+        let mut all = self.led.lock();
+        let Some(led) = all.get_mut(&group) else { return };
+        for (at_ns, alarm) in alarms {
+            match at_ns {
+                Some(at_ns) => {
+                    let sink: Arc<dyn TimerSink> = led.sink.clone();
+                    let id = kernel.scheduler().timer(at_ns, Arc::downgrade(&sink), alarm_key(alarm));
+                    led.alarms.insert(alarm, id);
+                }
+                None => {
+                    if let Some(id) = led.alarms.remove(&alarm) {
+                        kernel.scheduler().cancel(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_led(&self, group: ActorId, term: u64) -> bool {
+        self.led.lock().get(&group).is_some_and(|l| l.term == term)
+    }
+}
+
+/// Proposes the birth of a group that has a leader and nothing else yet.
+async fn give_birth(kernel: Weak<Kernel>, group: ActorId, term: u64) {
+    loop {
+        let Some(kernel) = kernel.upgrade() else { return };
+        if !kernel.leaders().is_led(group, term) {
+            return;
+        }
+        if let Some(payload) = kernel.birth_of(group) {
+            let entry = Entry {
+                origin: group.0,
+                incarnation: 0,
+                seq: 1,
+                time_ns: kernel.door().now_ns(),
+                seed: kernel.door().seed(),
+                epoch: 1,
+                kind: entry::BIRTH,
+                payload: wire::encode(&payload),
+            };
+            match kernel.groups_opened().await.propose(group, entry, Duration::from_secs(5)).await {
+                Ok(_) => return,
+                Err(why) => tracing::debug!(group = %group, %why, "a birth is tried again"),
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}

@@ -1,0 +1,47 @@
+//! Authority and composition: the only crate that knows every other room, and the only one that decides.
+//!
+//! ```text
+//! admin, services ──► node ──► router ──► cell    ──► process ──► actors
+//!                                    ├──► lanes   ──► raft ──► replica ──► process
+//!                                    └──► transport
+//! ```
+//!
+//! Pure rooms: [`process`], [`served`], [`supervise`], [`outbox`], [`input`], [`wire`], [`root`], [`place`], and
+//! [`replica`] but for its port. Everything else composes them with time, threads, disks and networks.
+//!
+//! 1. One address, one send: where something is, only [`router`] asks.
+//! 2. A plain actor and a replica run the same [`process`].
+//! 3. Time and randomness come in through [`door`].
+
+#![forbid(unsafe_code)]
+
+mod admin;
+pub mod boot;
+pub mod cell;
+pub mod cells;
+pub mod console;
+pub mod door;
+pub mod genesis;
+pub mod input;
+pub mod lanes;
+pub mod launch;
+pub mod leaders;
+pub mod logbook;
+pub mod modules;
+pub mod node;
+pub mod outbox;
+pub mod peers;
+pub mod place;
+pub mod process;
+pub mod realm;
+pub mod replica;
+pub mod root;
+pub mod router;
+pub mod served;
+mod services;
+pub mod supervise;
+pub mod wire;
+
+pub use boot::{Node, NodeConfig, NodeError};
+pub use genesis::{Genesis, GenesisError};
+pub use node::Kernel;

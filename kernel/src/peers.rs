@@ -1,0 +1,171 @@
+//! Other nodes: their frames come in here, sessions come and go here, and questions to them are matched with answers.
+//!
+//! 1. Every frame is from a member whose key was proved; what is in it is an allegation still.
+//! 2. The end of a session is told once to everybody on this node whom it concerns.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId};
+use pando_admin::{Reply, Request};
+use pando_raft::Wire;
+use pando_transport::{Channel, Transport, TransportEvent};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{
+    input::{Input, exit},
+    node::Kernel,
+    realm::ROOT,
+    replica::Replica,
+    wire::{self, ControlMessage},
+};
+
+/// Bytes of one control message at most: a piece of a module, an admin reply.
+const CONTROL_BYTES_MAX: usize = 1 << 20;
+
+/// Questions to other nodes that wait for their answers.
+#[derive(Default)]
+pub(crate) struct PeerCalls {
+    next: AtomicU64,
+    waiting: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Vec<u8>>)>>,
+}
+
+/// Raft's way to other nodes.
+pub(crate) struct RaftWire(pub Arc<dyn Transport>);
+
+impl Wire for RaftWire {
+    fn send(&self, to: NodeId, bytes: Vec<u8>, bulk: bool) -> bool {
+        let channel = if bulk { Channel::Bulk } else { Channel::Raft };
+        // One byte in front tells Raft's frames on the bulk channel from pieces of modules.
+        let mut frame = Vec::with_capacity(bytes.len() + 1);
+        frame.push(FRAME_RAFT);
+        frame.extend_from_slice(&bytes);
+        self.0.send(to, channel, frame.into()).is_ok()
+    }
+}
+
+const FRAME_RAFT: u8 = 1;
+
+impl Kernel {
+    /// Takes one event of the transport.
+    pub(crate) fn transport_event(self: &Arc<Self>, event: TransportEvent) {
+        match event {
+            TransportEvent::Up { node, .. } => {
+                self.log_as("kernel".into(), 3, format!("{node} is up"));
+                self.leaders().node_up(node);
+            }
+            TransportEvent::Down { node, reason, .. } => {
+                self.log_as("kernel".into(), 2, format!("{node} is down: {reason}"));
+                self.node_down(node);
+            }
+            TransportEvent::Frame { from, channel, bytes, .. } => match channel {
+                Channel::Raft | Channel::Bulk => match bytes.split_first() {
+                    Some((&FRAME_RAFT, frame)) => self.groups().receive(from, frame),
+                    _ => {
+                        tracing::warn!(%from, "a frame of no known kind on the {} channel; it is dropped", channel.name())
+                    }
+                },
+                Channel::Actor => self.receive_envelope(from, &bytes),
+                Channel::Control => match wire::decode::<ControlMessage>(&bytes, CONTROL_BYTES_MAX) {
+                    Ok(message) => self.receive_control(from, message),
+                    Err(why) => {
+                        tracing::warn!(%from, %why, "a control message is not what it should be; it is dropped")
+                    }
+                },
+            },
+            TransportEvent::Request(request) => {
+                let kernel = self.clone();
+                self.runtime().spawn(async move { crate::admin::serve(kernel, request).await });
+            }
+        }
+    }
+
+    fn receive_control(self: &Arc<Self>, from: NodeId, message: ControlMessage) {
+        match message {
+            ControlMessage::Ack { group, to, seq } => {
+                // The receiver's node writes itself as the home: that is how this node numbered it, too.
+                if let Ok(to) = to.open() {
+                    self.leaders().heard(ActorId(group), to, seq);
+                }
+            }
+            ControlMessage::Admin { id, request } => {
+                let kernel = self.clone();
+                self.runtime().spawn(async move {
+                    let reply = match Request::decode(&request) {
+                        Ok(request) => crate::admin::answer_here(&kernel, request).await,
+                        Err(why) => Reply::refused(pando_abi::Errno::BAD_REQUEST, why.to_string(), ""),
+                    };
+                    kernel.send_control(from, &ControlMessage::AdminReply { id, reply: reply.encode() });
+                });
+            }
+            ControlMessage::AdminReply { id, reply } => {
+                let mut waiting = self.calls().waiting.lock();
+                // Only whom it was asked of may answer it.
+                if waiting.get(&id).is_some_and(|(node, _)| *node == from)
+                    && let Some((_, sender)) = waiting.remove(&id)
+                {
+                    let _ = sender.send(reply);
+                }
+            }
+            ControlMessage::FetchModule { hash, offset } => {
+                let (total, bytes) = self.modules().piece(ModuleHash(hash), offset);
+                let piece = ControlMessage::ModulePiece { hash, offset, total, bytes };
+                self.send_control(from, &piece);
+            }
+            ControlMessage::ModulePiece { hash, offset, total, bytes } => {
+                let hash = ModuleHash(hash);
+                if let Some(offset) = self.modules().take_piece(hash, offset, total, &bytes) {
+                    self.send_control(from, &ControlMessage::FetchModule { hash: hash.0, offset });
+                }
+            }
+        }
+    }
+
+    /// Asks another node on behalf of a person. `None`: it did not answer in time.
+    pub(crate) async fn ask_node(&self, node: NodeId, request: &Request, patience: Duration) -> Option<Reply> {
+        let calls = self.calls();
+        let id = calls.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        calls.waiting.lock().insert(id, (node, sender));
+        let sent = self.send_control(node, &ControlMessage::Admin { id, request: request.encode() });
+        let reply = if sent { tokio::time::timeout(patience, receiver).await.ok()?.ok() } else { None };
+        calls.waiting.lock().remove(&id);
+        Reply::decode(&reply?).ok()
+    }
+
+    /// Tells everybody on this node who has to know that a node is gone.
+    fn node_down(self: &Arc<Self>, node: NodeId) {
+        self.calls().waiting.lock().retain(|_, (asked, _)| *asked != node);
+        for cell in self.cells().all() {
+            if cell.is_far() && cell.push(Input::NodeDown { node: node.0 }).is_ok() {
+                self.wake(&cell);
+            }
+        }
+        for target in self.console().watched_on(node) {
+            let why = exit(ExitKind::NodeDown, format!("{node} cannot be reached"));
+            self.console().receive(Input::Down { target, exit: why });
+        }
+        self.leaders().node_down(node);
+        let kernel = self.clone();
+        // Machines may be busy, so this waits on a thread that may.
+        self.runtime().spawn_blocking(move || {
+            for group in kernel.leaders().list().into_iter().filter(|g| *g != ROOT) {
+                let concerned = kernel.groups().with_machine(group, |machine| {
+                    let replica = machine.as_any().downcast_mut::<Replica>();
+                    replica.and_then(|r| r.process()).is_some_and(|p| p.nodes_of_interest().contains(&node))
+                });
+                if concerned == Some(true) {
+                    let to = Address::group(group);
+                    kernel.deliver(to, to, Input::NodeDown { node: node.0 });
+                }
+            }
+        });
+    }
+}

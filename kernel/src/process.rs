@@ -1,0 +1,540 @@
+//! A process: the kernel's side of one actor, plain or replicated. `(state, input) -> (state', actions)`, purely.
+//!
+//! Owns: monitors, links, timers, outstanding calls, grants, keyed messages served. Does not know: where anything is,
+//! what time it is (it is told), threads, Wasm (it sees a [`Guest`]).
+//!
+//! 1. One input is one step, and a step is a transaction: if the guest faults, only the fault is seen.
+//! 2. A call is answered exactly once: by a reply, by an errno at its deadline or at the end of the other side.
+//! 3. A `down` comes at most once for each monitor, a timer at most once for each id.
+//! 4. A message through a revoked grant is never handled.
+//! 5. Nothing outlives the process: at its end watchers and links are told, calls are answered, alarms are taken back.
+
+mod apply;
+#[cfg(test)]
+mod promises;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, call::call_flags, event::flags};
+use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message};
+pub use rows::ProcessRows;
+
+use crate::{
+    input::{Action, Alarm, Delivery, Input, ReplyTo, Standing, exit},
+    served::{Answer, Seen, Served},
+};
+
+/// What a process needs of an actor. The real one is Wasm; tests script one.
+pub trait Guest {
+    /// Handles an event as a transaction.
+    fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled;
+    /// Answers a query on a copy.
+    fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled;
+    /// One-time reply handles that it holds and has not used.
+    fn open_replies(&self) -> Vec<Capability>;
+}
+
+impl Guest for pando_actors::Actor {
+    fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        pando_actors::Actor::handle(self, event, effects)
+    }
+    fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        pando_actors::Actor::query(self, event, effects)
+    }
+    fn open_replies(&self) -> Vec<Capability> {
+        self.live_capabilities().filter(|c| c.kind == CapKind::Reply).collect()
+    }
+}
+
+/// What a step is told of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Nanoseconds since 1970.
+    pub now_ns: u64,
+    /// Sixty-four bits that nobody could foresee.
+    pub seed: u64,
+    /// What an answer given now stands on.
+    pub standing: Standing,
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// The process has ended so.
+    pub end: Option<Exit>,
+    /// A fault that was undone: the process goes on.
+    pub undone: Option<Exit>,
+    /// Did the guest run?
+    pub ran: bool,
+    /// Fuel that it took.
+    pub fuel: u64,
+}
+
+/// Who a process is. Does not change while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its address.
+    pub me: Address,
+    /// The node that it is on; none for a group.
+    pub node: NodeId,
+    /// Raised by each restart.
+    pub generation: u32,
+    /// Is it a replica?
+    pub replicated: bool,
+    /// Is a fault undone instead of ending it?
+    pub resumes: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Process {
+    identity: Identity,
+    monitors: BTreeMap<u64, Address>,
+    watchers: BTreeSet<(Address, u64)>,
+    links: BTreeSet<Address>,
+    timers: BTreeMap<u64, u64>,
+    calls: BTreeMap<u64, Waiting>,
+    grants: BTreeMap<u64, u64>,
+    served: Served,
+}
+
+/// A call that waits for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waiting {
+    target: Address,
+    deadline_ns: u64,
+}
+
+/// How many low bits of a token are the guest's; the rest are the generation, so that an answer to an earlier life is
+/// not taken for one to this.
+const TOKEN_BITS: u32 = 44;
+
+impl Process {
+    /// A process before its first event.
+    pub fn new(identity: Identity) -> Process {
+        Process {
+            identity,
+            monitors: BTreeMap::new(),
+            watchers: BTreeSet::new(),
+            links: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            served: Served::default(),
+        }
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Alarms that are set, for whoever has to set them anew: a new leader, a restarted node.
+    pub fn alarms(&self) -> impl Iterator<Item = (u64, Alarm)> + '_ {
+        let timers = self.timers.iter().map(|(id, at)| (*at, Alarm::Timer(*id)));
+        let calls = self.calls.iter().filter(|(_, w)| w.deadline_ns > 0);
+        timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(*token))))
+    }
+
+    /// Nodes that this process would have to hear about if they went.
+    pub fn nodes_of_interest(&self) -> BTreeSet<NodeId> {
+        let all = self.monitors.values().chain(&self.links).chain(self.calls.values().map(|w| &w.target));
+        all.filter(|a| a.home == pando_abi::Home::Node).map(|a| a.node).collect()
+    }
+
+    /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants).
+    pub fn counts(&self) -> [(&'static str, usize); 6] {
+        [
+            ("monitors", self.monitors.len()),
+            ("watched by", self.watchers.len()),
+            ("links", self.links.len()),
+            ("timers", self.timers.len()),
+            ("calls waiting", self.calls.len()),
+            ("grants", self.grants.len()),
+        ]
+    }
+
+    /// One step. `effects` is a scratch list that comes and goes empty.
+    pub fn step(
+        &mut self,
+        guest: &mut dyn Guest,
+        input: Input,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        match input {
+            Input::Message(delivery) => self.message(guest, *delivery, moment, effects, actions),
+            Input::Start { args, handles, restarted } => {
+                let mut event = self.event(EventKind::Start, moment);
+                event.flags |= if restarted { flags::RESTARTED } else { 0 };
+                event.body = &args;
+                event.handles = &handles;
+                self.run(guest, &event, moment, effects, actions)
+            }
+            Input::Reply { token, status, message, .. } => {
+                let Some(token) = self.unseal(token) else { return Stepped::default() };
+                if self.calls.remove(&token).is_none() {
+                    return Stepped::default();
+                }
+                actions.push(Action::Disarm(Alarm::Deadline(token)));
+                let mut event = self.event(EventKind::Reply, moment);
+                event.token = token;
+                event.status = status;
+                event.body = &message.body;
+                event.handles = &message.handles;
+                self.run(guest, &event, moment, effects, actions)
+            }
+            Input::Deadline { token } => {
+                if self.calls.remove(&token).is_none() {
+                    return Stepped::default();
+                }
+                let mut event = self.event(EventKind::Reply, moment);
+                event.token = token;
+                event.status = Errno::TIMEOUT.code();
+                self.run(guest, &event, moment, effects, actions)
+            }
+            Input::Timer { id } => {
+                if self.timers.remove(&id).is_none() {
+                    return Stepped::default();
+                }
+                let mut event = self.event(EventKind::Timer, moment);
+                event.token = id;
+                self.run(guest, &event, moment, effects, actions)
+            }
+            Input::Bounce { status, count } => {
+                let mut event = self.event(EventKind::Bounce, moment);
+                event.token = count;
+                event.status = status;
+                self.run(guest, &event, moment, effects, actions)
+            }
+            Input::Watch { watcher, id } => {
+                if self.watchers.len() < pando_abi::limits::MONITORS_MAX {
+                    self.watchers.insert((watcher, id));
+                } else {
+                    let exit =
+                        exit(ExitKind::NoActor, "too many watchers: the limit of monitors on one actor is reached");
+                    actions
+                        .push(Action::Deliver { to: watcher, input: Input::Down { target: self.identity.me, exit } });
+                }
+                Stepped::default()
+            }
+            Input::Unwatch { watcher, id } => {
+                self.watchers.remove(&(watcher, id));
+                Stepped::default()
+            }
+            Input::Link { peer } => {
+                self.links.insert(peer);
+                Stepped::default()
+            }
+            Input::Unlink { peer } => {
+                self.links.remove(&peer);
+                Stepped::default()
+            }
+            Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
+            Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
+            Input::Kill { by } => self.end(guest, exit(ExitKind::Killed, format!("by {by}")), moment, actions),
+        }
+    }
+
+    fn message(
+        &mut self,
+        guest: &mut dyn Guest,
+        delivery: Delivery,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let me = self.identity.me;
+        if delivery.grant != 0 && !self.grants.contains_key(&delivery.grant) {
+            let input = Input::Message(Box::new(delivery));
+            let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
+            actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
+            return Stepped::default();
+        }
+        let query = delivery.flags & call_flags::QUERY != 0;
+        if let (Some(key), false) = (delivery.key, query) {
+            match self.served.note(key, delivery.reply) {
+                Seen::Fresh => {}
+                Seen::Waiting => return Stepped::default(),
+                Seen::Answered(Answer { status, message }) => {
+                    answer(actions, delivery.reply, status, message, moment.standing);
+                    return Stepped::default();
+                }
+                Seen::Stale => {
+                    answer(actions, delivery.reply, Errno::TIMEOUT.code(), Message::default(), moment.standing);
+                    return Stepped::default();
+                }
+            }
+        }
+        let mut event = self.event(EventKind::Message, moment);
+        event.badge = delivery.badge;
+        event.body = &delivery.message.body;
+        event.handles = &delivery.message.handles;
+        event.reply = delivery.reply.map(|to| Capability {
+            kind: CapKind::Reply,
+            address: to.address,
+            rights: pando_abi::Rights::REPLY,
+            grant: 0,
+            badge: 0,
+            token: to.token,
+        });
+        if query {
+            event.flags |= flags::QUERY;
+            return self.query(guest, &event, moment, effects, actions);
+        }
+        let stepped = self.run(guest, &event, moment, effects, actions);
+        // Its handles did not fit: a caller was answered, a sender is told.
+        if let (false, None) = (stepped.ran, delivery.reply) {
+            let input = Input::Bounce { status: Errno::FULL.code(), count: 1 };
+            actions.push(Action::Deliver { to: delivery.from, input });
+        }
+        stepped
+    }
+
+    /// Runs a query: only the reply and log lines come out, and the state stays.
+    fn query(
+        &mut self,
+        guest: &mut dyn Guest,
+        event: &Event<'_>,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        effects.clear();
+        let handled = guest.query(event, effects);
+        let asked = event.reply.map(|c| ReplyTo { address: c.address, token: c.token });
+        let mut answered = false;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Reply { status, message, .. } if !answered => {
+                    answered = true;
+                    answer(actions, asked, status, message, moment.standing);
+                }
+                Effect::Log { level, text } => actions.push(Action::Log { level, text }),
+                _ => {}
+            }
+        }
+        let fault = handled.end.filter(|end| end.kind != ExitKind::Normal);
+        if !answered {
+            let errno = match (handled.refused, &fault) {
+                (Some(errno), _) => errno,
+                (None, Some(_)) => Errno::TRAPPED,
+                (None, None) => Errno::NO_REPLY,
+            };
+            answer(actions, asked, errno.code(), Message::default(), moment.standing);
+        }
+        // A query changes nothing, so its fault ends nothing.
+        Stepped { undone: fault, ran: true, fuel: handled.fuel, end: None }
+    }
+
+    /// Runs the guest on one event and takes its effects.
+    fn run(
+        &mut self,
+        guest: &mut dyn Guest,
+        event: &Event<'_>,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        effects.clear();
+        let handled = guest.handle(event, effects);
+        let mut stepped = Stepped { ran: true, fuel: handled.fuel, ..Stepped::default() };
+        if let Some(errno) = handled.refused {
+            // The event never reached the guest: its handles do not fit the table.
+            if let Some(asked) = event.reply {
+                let asked = ReplyTo { address: asked.address, token: asked.token };
+                self.answer(asked, errno.code(), Message::default(), moment, actions);
+            }
+            return Stepped { ran: false, ..stepped };
+        }
+        let Some(end) = handled.end else {
+            self.apply(effects, moment, actions);
+            return stepped;
+        };
+        if is_fault(end.kind) {
+            // Nothing that it asked for happens, but what it wrote to its log says why.
+            for effect in effects.drain(..) {
+                if let Effect::Log { level, text } = effect {
+                    actions.push(Action::Log { level, text });
+                }
+            }
+            if let Some(asked) = event.reply {
+                let asked = ReplyTo { address: asked.address, token: asked.token };
+                self.answer(asked, Errno::TRAPPED.code(), Message::default(), moment, actions);
+            }
+            if self.identity.resumes && event.kind != EventKind::Start {
+                stepped.undone = Some(end);
+                return stepped;
+            }
+        } else {
+            self.apply(effects, moment, actions);
+        }
+        let ended = self.end(guest, end, moment, actions);
+        Stepped { end: ended.end, ..stepped }
+    }
+
+    fn down(
+        &mut self,
+        guest: &mut dyn Guest,
+        target: Address,
+        why: &Exit,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let mut stepped = Stepped::default();
+        let monitors: Vec<u64> = self.monitors.iter().filter(|(_, t)| **t == target).map(|(id, _)| *id).collect();
+        for id in monitors {
+            // The handler of the one before may have taken this one back.
+            if self.monitors.remove(&id).is_none() {
+                continue;
+            }
+            stepped = self.tell_down(guest, id, 0, why, moment, effects, actions);
+            if stepped.end.is_some() {
+                return stepped;
+            }
+        }
+        if self.links.remove(&target) {
+            if why.kind.takes_links() {
+                let why = exit(ExitKind::Linked, format!("linked {target} ended: {}", describe(why)));
+                return self.end(guest, why, moment, actions);
+            }
+            return self.tell_down(guest, 0, flags::LINK, why, moment, effects, actions);
+        }
+        stepped
+    }
+
+    fn tell_down(
+        &mut self,
+        guest: &mut dyn Guest,
+        id: u64,
+        link: u16,
+        why: &Exit,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let record = pando_abi::exit::ExitRecord { kind: why.kind as u16, reserved: 0, code: why.code };
+        let mut body = record.to_bytes().to_vec();
+        body.extend_from_slice(why.message.as_bytes());
+        let mut event = self.event(EventKind::Down, moment);
+        event.flags |= link;
+        event.token = id;
+        event.body = &body;
+        self.run(guest, &event, moment, effects, actions)
+    }
+
+    fn node_down(
+        &mut self,
+        guest: &mut dyn Guest,
+        node: NodeId,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let there = |a: &Address| a.home == pando_abi::Home::Node && a.node == node;
+        let mut gone: BTreeSet<Address> = self.monitors.values().copied().filter(there).collect();
+        gone.extend(self.links.iter().copied().filter(there));
+        self.watchers.retain(|(watcher, _)| !there(watcher));
+        let lost: Vec<u64> = self.calls.iter().filter(|(_, w)| there(&w.target)).map(|(token, _)| *token).collect();
+        let mut last = Stepped::default();
+        for token in lost {
+            let input = Input::Reply {
+                token: self.seal(token),
+                status: Errno::UNREACHABLE.code(),
+                message: Message::default(),
+                standing: Standing::default(),
+            };
+            last = self.step(guest, input, moment, effects, actions);
+            if last.end.is_some() {
+                return last;
+            }
+        }
+        for target in gone {
+            let why = exit(ExitKind::NodeDown, format!("{node} cannot be reached"));
+            last = self.down(guest, target, &why, moment, effects, actions);
+            if last.end.is_some() {
+                return last;
+            }
+        }
+        last
+    }
+
+    /// Ends the process: everybody who has to know is told.
+    pub fn end(&mut self, guest: &dyn Guest, why: Exit, moment: Moment, actions: &mut Vec<Action>) -> Stepped {
+        let me = self.identity.me;
+        for open in guest.open_replies() {
+            let asked = ReplyTo { address: open.address, token: open.token };
+            self.answer(asked, Errno::DEAD.code(), Message::default(), moment, actions);
+        }
+        let alarms: Vec<Alarm> = self.alarms().map(|(_, alarm)| alarm).collect();
+        actions.extend(alarms.into_iter().map(Action::Disarm));
+        for (id, target) in std::mem::take(&mut self.monitors) {
+            actions.push(Action::Deliver { to: target, input: Input::Unwatch { watcher: me, id: self.seal(id) } });
+        }
+        let mut told: BTreeSet<Address> = std::mem::take(&mut self.watchers).into_iter().map(|(w, _)| w).collect();
+        told.extend(std::mem::take(&mut self.links));
+        for to in told {
+            actions.push(Action::Deliver { to, input: Input::Down { target: me, exit: why.clone() } });
+        }
+        self.timers.clear();
+        self.calls.clear();
+        self.grants.clear();
+        Stepped { end: Some(why), ..Stepped::default() }
+    }
+
+    /// Answers a call, at the address that its asker has now.
+    fn answer(&mut self, asked: ReplyTo, status: u16, message: Message, moment: Moment, actions: &mut Vec<Action>) {
+        let given = Answer { status, message };
+        let to = self.served.answered(asked, &given);
+        answer(actions, Some(to), given.status, given.message, moment.standing);
+    }
+
+    fn event<'a>(&self, kind: EventKind, moment: Moment) -> Event<'a> {
+        Event {
+            kind,
+            flags: if self.identity.replicated { flags::REPLICATED } else { 0 },
+            status: 0,
+            time_ns: moment.now_ns,
+            token: 0,
+            badge: 0,
+            seed: moment.seed,
+            reply: None,
+            handles: &[],
+            body: &[],
+        }
+    }
+
+    fn seal(&self, token: u64) -> u64 {
+        token | u64::from(self.identity.generation) << TOKEN_BITS
+    }
+
+    fn unseal(&self, token: u64) -> Option<u64> {
+        (token >> TOKEN_BITS == u64::from(self.identity.generation)).then_some(token & ((1 << TOKEN_BITS) - 1))
+    }
+}
+
+fn answer(actions: &mut Vec<Action>, to: Option<ReplyTo>, status: u16, message: Message, standing: Standing) {
+    if let Some(to) = to {
+        let input = Input::Reply { token: to.token, status, message, standing };
+        actions.push(Action::Deliver { to: to.address, input });
+    }
+}
+
+/// Is the guest's code to blame, so that what it asked for is not done?
+pub fn is_fault(kind: ExitKind) -> bool {
+    matches!(kind, ExitKind::Fault | ExitKind::CpuLimit | ExitKind::MemoryLimit)
+}
+
+/// One line for a person: `fault: unreachable executed`.
+pub fn describe(exit: &Exit) -> String {
+    let first = exit.message.lines().next().unwrap_or_default();
+    match (exit.code, first) {
+        (0, "") => exit.kind.name().to_owned(),
+        (0, text) => format!("{}: {text}", exit.kind.name()),
+        (code, "") => format!("{} {code}", exit.kind.name()),
+        (code, text) => format!("{} {code}: {text}", exit.kind.name()),
+    }
+}

@@ -1,0 +1,95 @@
+//! A guest's effects become the process's state and actions: the one match over everything a guest can ask.
+
+use pando_abi::Address;
+use pando_actors::{Capability, Effect, Message};
+
+use super::{Moment, Process, Waiting};
+use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder};
+
+impl Process {
+    /// Takes every effect in its order.
+    pub(super) fn apply(&mut self, effects: &mut Vec<Effect>, moment: Moment, actions: &mut Vec<Action>) {
+        for effect in effects.drain(..) {
+            self.apply_one(effect, moment, actions);
+        }
+    }
+
+    fn apply_one(&mut self, effect: Effect, moment: Moment, actions: &mut Vec<Action>) {
+        let me = self.identity.me;
+        match effect {
+            Effect::Send { target, message } => actions.push(self.deliver(&target, message, 0, None)),
+            Effect::Call { target, token, deadline_ns, flags, message } => {
+                let deadline_ns = if deadline_ns == 0 { 0 } else { moment.now_ns.saturating_add(deadline_ns) };
+                self.calls.insert(token, Waiting { target: target.address, deadline_ns });
+                if deadline_ns > 0 {
+                    actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(token) });
+                }
+                let reply = Some(ReplyTo { address: me, token: self.seal(token) });
+                actions.push(self.deliver(&target, message, flags, reply));
+            }
+            Effect::Reply { to, status, message } => {
+                let asked = ReplyTo { address: to.address, token: to.token };
+                self.answer(asked, status, message, moment, actions);
+            }
+            Effect::Spawn { child, spec, args, handles, parent, realm } => {
+                actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
+            }
+            Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me })),
+            Effect::Link { target } => {
+                if target.address != me && self.links.insert(target.address) {
+                    actions.push(signal(&target, Input::Link { peer: me }));
+                }
+            }
+            Effect::Unlink { target } => {
+                if self.links.remove(&target.address) {
+                    actions.push(signal(&target, Input::Unlink { peer: me }));
+                }
+            }
+            Effect::Monitor { id, target } => {
+                self.monitors.insert(id, target.address);
+                actions.push(signal(&target, Input::Watch { watcher: me, id: self.seal(id) }));
+            }
+            Effect::Demonitor { id } => {
+                if let Some(target) = self.monitors.remove(&id) {
+                    let input = Input::Unwatch { watcher: me, id: self.seal(id) };
+                    actions.push(Action::Deliver { to: target, input });
+                }
+            }
+            Effect::Timer { id, delay_ns } => {
+                let at_ns = moment.now_ns.saturating_add(delay_ns);
+                self.timers.insert(id, at_ns);
+                actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+            }
+            Effect::Cancel { id } => {
+                if self.timers.remove(&id).is_some() {
+                    actions.push(Action::Disarm(Alarm::Timer(id)));
+                }
+            }
+            Effect::Grant { grant, badge, .. } => {
+                self.grants.insert(grant, badge);
+            }
+            Effect::Revoke { grant } => {
+                self.grants.remove(&grant);
+            }
+            Effect::Log { level, text } => actions.push(Action::Log { level, text }),
+        }
+    }
+
+    fn deliver(&self, target: &Capability, message: Message, flags: i32, reply: Option<ReplyTo>) -> Action {
+        let delivery = Delivery {
+            from: self.identity.me,
+            grant: target.grant,
+            badge: target.badge,
+            flags,
+            reply,
+            key: None,
+            message,
+        };
+        Action::Deliver { to: target.address, input: Input::Message(Box::new(delivery)) }
+    }
+}
+
+fn signal(target: &Capability, input: Input) -> Action {
+    let to: Address = target.address;
+    Action::Deliver { to, input }
+}

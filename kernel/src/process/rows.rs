@@ -1,0 +1,84 @@
+//! A process at rest: flat rows for a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pando_abi::NodeId;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::{Identity, Process, Waiting};
+use crate::{
+    served::{Served, ServedRows},
+    wire::{Malformed, WireAddress},
+};
+
+/// [`Process`] at rest.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub struct ProcessRows {
+    me: WireAddress,
+    node: u32,
+    generation: u32,
+    replicated: bool,
+    resumes: bool,
+    monitors: Vec<(u64, WireAddress)>,
+    watchers: Vec<(WireAddress, u64)>,
+    links: Vec<WireAddress>,
+    timers: Vec<(u64, u64)>,
+    calls: Vec<(u64, WireAddress, u64)>,
+    grants: Vec<(u64, u64)>,
+    served: ServedRows,
+}
+
+impl Process {
+    /// For a snapshot.
+    pub fn rows(&self) -> ProcessRows {
+        ProcessRows {
+            me: self.identity.me.into(),
+            node: self.identity.node.0,
+            generation: self.identity.generation,
+            replicated: self.identity.replicated,
+            resumes: self.identity.resumes,
+            monitors: self.monitors.iter().map(|(id, a)| (*id, (*a).into())).collect(),
+            watchers: self.watchers.iter().map(|(a, id)| ((*a).into(), *id)).collect(),
+            links: self.links.iter().map(|a| (*a).into()).collect(),
+            timers: self.timers.iter().map(|(id, at)| (*id, *at)).collect(),
+            calls: self.calls.iter().map(|(t, w)| (*t, w.target.into(), w.deadline_ns)).collect(),
+            grants: self.grants.iter().map(|(g, b)| (*g, *b)).collect(),
+            served: self.served.rows(),
+        }
+    }
+
+    /// From a snapshot.
+    ///
+    /// # Errors
+    /// If a row does not hold.
+    pub fn from_rows(rows: ProcessRows) -> Result<Process, Malformed> {
+        let mut monitors = BTreeMap::new();
+        for (id, address) in rows.monitors {
+            monitors.insert(id, address.open()?);
+        }
+        let mut watchers = BTreeSet::new();
+        for (address, id) in rows.watchers {
+            watchers.insert((address.open()?, id));
+        }
+        let mut calls = BTreeMap::new();
+        for (token, target, deadline_ns) in rows.calls {
+            calls.insert(token, Waiting { target: target.open()?, deadline_ns });
+        }
+        Ok(Process {
+            identity: Identity {
+                me: rows.me.open()?,
+                node: NodeId(rows.node),
+                generation: rows.generation,
+                replicated: rows.replicated,
+                resumes: rows.resumes,
+            },
+            monitors,
+            watchers,
+            links: rows.links.into_iter().map(WireAddress::open).collect::<Result<_, _>>()?,
+            timers: rows.timers.into_iter().collect(),
+            calls,
+            grants: rows.grants.into_iter().collect(),
+            served: Served::from_rows(rows.served)?,
+        })
+    }
+}

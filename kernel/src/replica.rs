@@ -1,0 +1,473 @@
+//! An actor as a Raft machine: the same process as a plain one, with the log as its mailbox.
+//!
+//! Owns: the process, the actor, what was heard from other groups, what was said and not acknowledged. Does not know:
+//! who leads and why, where anything is; a [`Port`] lets the effects out when this replica leads.
+//!
+//! 1. `apply` depends on nothing but the state and the entry: time and randomness are fields of the entry, fuel is
+//!    metered, and time never goes back.
+//! 2. An input with a stamp is handled once, and in the order of its stamps.
+//! 3. An entry that stands in the log twice (a retried proposal) is applied once and answered twice alike.
+//! 4. What the group says is part of its state until it was heard.
+
+pub mod entry;
+pub mod state;
+
+use std::{any::Any, collections::BTreeMap, sync::Arc};
+
+use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome};
+use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
+use pando_actors::{Actor, Effect, Exit, Limits, Module};
+use pando_raft::{Applied, Entry, Machine};
+
+use crate::{
+    input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder, Standing, exit},
+    launch,
+    outbox::{Item, Outbox, Saying},
+    process::{Guest, Identity, Moment, Process, Stepped},
+    supervise::{Supervisor, Verdict},
+    wire::{self, WireInput},
+};
+
+/// Bytes of a birth, batch or snapshot that are taken at most.
+const STATE_BYTES_MAX: usize = 2 << 30;
+
+/// How a replica reaches the world. Called on the thread that applies; must not block.
+pub trait Port: Send + Sync {
+    /// The module, from this node's own store.
+    fn module(&self, hash: ModuleHash) -> Result<Arc<Module>, String>;
+    /// This replica leads from now on: everything that is still to be said, every alarm that is set.
+    fn leads(&self, group: ActorId, term: u64, standing: Leading);
+    /// It no longer leads.
+    fn follows(&self, group: ActorId);
+    /// What an entry gave, at the replica that leads.
+    fn effects(&self, group: ActorId, output: Output);
+    /// The group has ended.
+    fn ended(&self, group: ActorId, exit: &Exit);
+}
+
+/// What a new leader has to take up.
+pub struct Leading {
+    /// Unacknowledged sayings, in order.
+    pub items: Vec<Item>,
+    /// Alarms that are set.
+    pub alarms: Vec<(u64, Alarm)>,
+    /// Has the birth been applied?
+    pub born: bool,
+    /// How it ended, if it did.
+    pub ended: Option<Exit>,
+}
+
+struct Living {
+    process: Process,
+    actor: Actor,
+}
+
+/// See the module.
+pub struct Replica {
+    group: ActorId,
+    node: NodeId,
+    port: Arc<dyn Port>,
+    leading: bool,
+    time_ns: u64,
+    events: u64,
+    index: u64,
+    proposers: BTreeMap<[u8; 16], (u64, u64, Vec<u8>)>,
+    heard: BTreeMap<ActorId, u64>,
+    outbox: Outbox,
+    birth: Option<(Birth, SpawnOrder)>,
+    supervisor: Option<Supervisor>,
+    generation: u32,
+    living: Option<Living>,
+    ended: Option<Exit>,
+    effects: Vec<Effect>,
+}
+
+/// What applying gave, beside the state.
+#[derive(Default)]
+pub struct Output {
+    /// To be said, in order.
+    pub items: Vec<Item>,
+    /// Alarms to set (with their time) and to take back.
+    pub alarms: Vec<(Option<u64>, Alarm)>,
+    /// Lines that the actor wrote: level, text.
+    pub logs: Vec<(u8, String)>,
+    /// Did the group end?
+    pub ended: bool,
+}
+
+impl Replica {
+    /// A replica before its first entry.
+    pub fn new(group: ActorId, node: NodeId, port: Arc<dyn Port>) -> Replica {
+        Replica {
+            group,
+            node,
+            port,
+            leading: false,
+            time_ns: 0,
+            events: 0,
+            index: 0,
+            proposers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            outbox: Outbox::default(),
+            birth: None,
+            supervisor: None,
+            generation: 0,
+            living: None,
+            ended: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Has the birth been applied?
+    pub fn is_born(&self) -> bool {
+        self.birth.is_some()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&self) -> Option<&Exit> {
+        self.ended.as_ref()
+    }
+
+    /// Events handled, restarts, bytes of memory, unacknowledged sayings.
+    pub fn figures(&self) -> (u64, u32, u64, usize) {
+        let memory = self.living.as_ref().map_or(0, |l| l.actor.memory_bytes());
+        (self.events, self.generation, memory, self.outbox.len())
+    }
+
+    /// The process, while it lives.
+    pub fn process(&self) -> Option<&Process> {
+        self.living.as_ref().map(|l| &l.process)
+    }
+
+    /// Answers a query from the state as it stands. Only the actions that answer or log come out.
+    pub fn query(&mut self, delivery: Delivery, standing: Standing, seed: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(living) = &mut self.living else {
+            let told = crate::input::undeliverable(
+                Address::group(self.group),
+                &Input::Message(Box::new(delivery)),
+                Errno::DEAD,
+            );
+            actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
+            return actions;
+        };
+        let moment = Moment { now_ns: self.time_ns, seed, standing };
+        let input = Input::Message(Box::new(delivery));
+        living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
+        actions
+    }
+
+    fn apply_birth(&mut self, payload: &[u8], moment: Moment, out: &mut Output) -> Result<(), String> {
+        if self.birth.is_some() {
+            return Ok(());
+        }
+        let birth: Birth = wire::decode(payload, STATE_BYTES_MAX).map_err(|e| e.to_string())?;
+        let order = birth.order.clone().open().map_err(|e| e.to_string())?;
+        self.supervisor = Some(Supervisor::new(&order.spec));
+        // The first saying of a group to its child was the spawn itself: what is heard next has the number after it.
+        let parent = order.parent.address;
+        if parent.home == Home::Group {
+            self.heard.insert(parent.id, 1);
+        }
+        self.birth = Some((birth, order));
+        self.start(false, moment, out);
+        Ok(())
+    }
+
+    /// Starts the actor, for the first time or again.
+    fn start(&mut self, restarted: bool, moment: Moment, out: &mut Output) {
+        let Some((birth, order)) = &self.birth else { return };
+        let identity = Identity {
+            me: Address::group(self.group),
+            node: NodeId::NONE,
+            generation: self.generation,
+            replicated: true,
+            resumes: self.supervisor.as_ref().is_some_and(Supervisor::resumes),
+        };
+        let hash = ModuleHash(birth.module);
+        let limits = launch::limits(&order.spec);
+        let made = self
+            .port
+            .module(hash)
+            .map_err(|why| exit(ExitKind::BadModule, why))
+            .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order)));
+        match made {
+            Ok(actor) => {
+                self.living = Some(Living { process: Process::new(identity), actor });
+                let input = Input::Start { args: order.args.clone(), handles: order.handles.clone(), restarted };
+                self.step(input, None, moment, out);
+            }
+            Err(why) => self.over(why, out),
+        }
+    }
+
+    /// One input through the process; the answer to `asked`, if it came at once, is returned instead of said.
+    fn step(
+        &mut self,
+        input: Input,
+        asked: Option<ReplyTo>,
+        moment: Moment,
+        out: &mut Output,
+    ) -> Option<(u16, pando_actors::Message)> {
+        let living = self.living.as_mut()?;
+        let mut actions = Vec::new();
+        let Stepped { end, ran, undone, .. } =
+            living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
+        self.events += u64::from(ran);
+        if let Some(fault) = undone {
+            out.logs.push((1, format!("event undone, {}", crate::process::describe(&fault))));
+        }
+        let mut answer = None;
+        for action in actions {
+            match action {
+                Action::Deliver { to, input: Input::Reply { token, status, message, standing } } => {
+                    if asked == Some(ReplyTo { address: to, token }) && to.home != Home::Group {
+                        answer = Some((status, message));
+                    } else {
+                        let input = Input::Reply { token, status, message, standing };
+                        self.say(to, Saying::Deliver(input), moment.standing.index, out);
+                    }
+                }
+                Action::Deliver { to, input } => self.say(to, Saying::Deliver(input), moment.standing.index, out),
+                Action::Spawn(order) => self.say(order.child, Saying::Spawn(order), moment.standing.index, out),
+                Action::Alarm { at_ns, alarm } => out.alarms.push((Some(at_ns), alarm)),
+                Action::Disarm(alarm) => out.alarms.push((None, alarm)),
+                Action::Log { level, text } => out.logs.push((level, text)),
+            }
+        }
+        if let Some(why) = end {
+            self.living = None;
+            let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
+            out.logs.push((2, format!("ended, {}", crate::process::describe(&why))));
+            if restart == Some(Verdict::Restart) {
+                self.generation += 1;
+                self.start(true, moment, out);
+            } else {
+                self.over(why, out);
+            }
+        }
+        answer
+    }
+
+    fn say(&mut self, to: Address, saying: Saying, index: u64, out: &mut Output) {
+        match self.outbox.push(to, index, saying) {
+            Some(item) => out.items.push(item),
+            None => out.logs.push((1, format!("the outbox is full; something to {to} was not said"))),
+        }
+    }
+
+    fn over(&mut self, why: Exit, out: &mut Output) {
+        self.living = None;
+        self.ended = Some(why);
+        out.ended = true;
+    }
+
+    fn apply_batch(&mut self, batch: Batch, moment: Moment, out: &mut Output) -> Vec<ItemOutcome> {
+        for (to, seq) in batch.acks {
+            if let Ok(to) = to.open() {
+                self.outbox.acknowledge(to, seq);
+            }
+        }
+        batch
+            .items
+            .into_iter()
+            .enumerate()
+            .map(|(n, item)| {
+                // Each item has its own randomness, drawn from the entry's.
+                let seed = moment.seed ^ (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                self.apply_item(item.stamp, item.input, Moment { seed, ..moment }, out)
+            })
+            .collect()
+    }
+
+    fn apply_item(
+        &mut self,
+        stamp: Option<([u8; 16], u64)>,
+        input: WireInput,
+        moment: Moment,
+        out: &mut Output,
+    ) -> ItemOutcome {
+        if let Some(why) = &self.ended {
+            return ItemOutcome::Dead(why.into());
+        }
+        if self.birth.is_none() {
+            return ItemOutcome::NotBorn;
+        }
+        if let Some((group, seq)) = stamp {
+            let heard = self.heard.entry(ActorId(group)).or_insert(0);
+            if seq <= *heard {
+                return ItemOutcome::Duplicate;
+            }
+            if seq > *heard + 1 {
+                return ItemOutcome::Gap { expected: *heard + 1 };
+            }
+            *heard = seq;
+        }
+        let input = match input.open() {
+            Ok(input) => input,
+            Err(e) => {
+                out.logs.push((2, format!("an input was dropped, {e}")));
+                return ItemOutcome::Done;
+            }
+        };
+        let asked = match &input {
+            Input::Message(delivery) => delivery.reply,
+            _ => None,
+        };
+        match self.step(input, asked, moment, out) {
+            Some((status, message)) => ItemOutcome::Answered { status, message: (&message).into() },
+            None => ItemOutcome::Done,
+        }
+    }
+
+    fn let_out(&mut self, out: Output) -> [u8; 32] {
+        let digest = if out.items.is_empty() {
+            [0; 32]
+        } else {
+            let mut hash = blake3::Hasher::new();
+            for item in &out.items {
+                hash.update(&wire::encode(&(
+                    crate::wire::WireAddress::from(item.to),
+                    item.seq,
+                    crate::outbox::WireSaying::from(&item.saying),
+                )));
+            }
+            *hash.finalize().as_bytes()
+        };
+        if self.leading {
+            let ended = out.ended;
+            if !out.items.is_empty() || !out.alarms.is_empty() || !out.logs.is_empty() {
+                self.port.effects(self.group, out);
+            }
+            if let (true, Some(why)) = (ended, &self.ended) {
+                self.port.ended(self.group, why);
+            }
+        }
+        digest
+    }
+}
+
+impl Machine for Replica {
+    fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
+        self.index = index;
+        self.time_ns = self.time_ns.max(entry.time_ns);
+        if let Some((incarnation, seq, outcome)) = self.proposers.get(&entry.origin)
+            && *incarnation == entry.incarnation
+            && entry.seq <= *seq
+        {
+            // The latest is answered again; an older one has no asker any more.
+            let outcome = if entry.seq == *seq { outcome.clone() } else { Vec::new() };
+            return Applied { outcome, effects_digest: [0; 32] };
+        }
+        let standing = Standing { index, linear: false, node: self.node.0 };
+        // The node that answers is not part of the state: it must not reach the guest or the digest.
+        let moment = Moment { now_ns: self.time_ns, seed: entry.seed, standing: Standing { node: 0, ..standing } };
+        let mut out = Output::default();
+        let outcome = match entry.kind {
+            BIRTH => match self.apply_birth(&entry.payload, moment, &mut out) {
+                Ok(()) => Outcome::Items(Vec::new()),
+                Err(why) => {
+                    tracing::error!(group = %self.group, index, %why, "a birth cannot be read");
+                    Outcome::Malformed("the birth cannot be read".into())
+                }
+            },
+            BATCH => match wire::decode::<Batch>(&entry.payload, STATE_BYTES_MAX) {
+                Ok(batch) => Outcome::Items(self.apply_batch(batch, moment, &mut out)),
+                Err(why) => {
+                    // The decoder's words may differ from node to node; what stands in the state must not.
+                    tracing::error!(group = %self.group, index, %why, "a batch cannot be read");
+                    Outcome::Malformed("the batch cannot be read".into())
+                }
+            },
+            other => Outcome::Malformed(format!("entry kind {other}")),
+        };
+        let outcome = wire::encode(&outcome);
+        self.proposers.insert(entry.origin, (entry.incarnation, entry.seq, outcome.clone()));
+        let effects_digest = self.let_out(out);
+        Applied { outcome, effects_digest }
+    }
+
+    // Entries, outcomes and effects are in the chain already. The pages' root is not compared between voters yet: a
+    // replica that replays its log after a restart computes another one than those that lived on, and a healthy
+    // replica must not be fenced.
+    fn batch_end(&mut self) -> [u8; 32] {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.generation.to_le_bytes());
+        hash.update(&[self.ended.as_ref().map_or(u8::MAX, |why| why.kind as u8)]);
+        *hash.finalize().as_bytes()
+    }
+
+    fn snapshot(&mut self) -> Vec<u8> {
+        let rows = state::ReplicaRows {
+            time_ns: self.time_ns,
+            events: self.events,
+            proposers: self.proposers.iter().map(|(o, (i, s, out))| (*o, *i, *s, out.clone())).collect(),
+            heard: self.heard.iter().map(|(g, s)| (g.0, *s)).collect(),
+            outbox: self.outbox.rows(),
+            birth: self.birth.as_ref().map(|(b, _)| b.clone()),
+            process: self.living.as_ref().map(|l| l.process.rows()),
+            supervisor: self.supervisor.clone(),
+            generation: self.generation,
+            image: self.living.as_mut().and_then(|l| l.actor.image().ok()).map(|image| image.to_bytes()),
+            ended: self.ended.as_ref().map(Into::into),
+        };
+        wire::encode(&rows)
+    }
+
+    fn restore(&mut self, image: &[u8]) -> Result<(), String> {
+        let rows: state::ReplicaRows = wire::decode(image, STATE_BYTES_MAX).map_err(|e| e.to_string())?;
+        let birth = match rows.birth {
+            Some(birth) => {
+                let order = birth.order.clone().open().map_err(|e| e.to_string())?;
+                Some((birth, order))
+            }
+            None => None,
+        };
+        let living = match (rows.process, rows.image, &birth) {
+            (Some(process), Some(image), Some((birth, order))) => {
+                let process = Process::from_rows(process).map_err(|e| e.to_string())?;
+                let module = self.port.module(ModuleHash(birth.module))?;
+                let image = pando_actors::Image::from_bytes(&image).map_err(|e| e.to_string())?;
+                let limits: Limits = launch::limits(&order.spec);
+                let actor = Actor::from_image(&module, &image, limits).map_err(|e| e.to_string())?;
+                Some(Living { process, actor })
+            }
+            _ => None,
+        };
+        let ended = rows.ended.map(|e| e.open()).transpose().map_err(|e| e.to_string())?;
+        self.outbox = Outbox::from_rows(rows.outbox).map_err(|e| e.to_string())?;
+        self.time_ns = rows.time_ns;
+        self.events = rows.events;
+        self.proposers = rows.proposers.into_iter().map(|(o, i, s, out)| (o, (i, s, out))).collect();
+        self.heard = rows.heard.into_iter().map(|(g, s)| (ActorId(g), s)).collect();
+        self.birth = birth;
+        self.supervisor = rows.supervisor;
+        self.generation = rows.generation;
+        self.living = living;
+        self.ended = ended;
+        Ok(())
+    }
+
+    fn role(&mut self, leading: bool, term: u64) {
+        self.leading = leading;
+        if leading {
+            let alarms = self.living.as_ref().map(|l| l.process.alarms().collect()).unwrap_or_default();
+            let items = self.outbox.items();
+            let standing = Leading { items, alarms, born: self.is_born(), ended: self.ended.clone() };
+            self.port.leads(self.group, term, standing);
+        } else {
+            self.port.follows(self.group);
+        }
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Replica {
+    /// The guest, for what only looks.
+    pub fn guest(&self) -> Option<&dyn Guest> {
+        self.living.as_ref().map(|l| &l.actor as &dyn Guest)
+    }
+}

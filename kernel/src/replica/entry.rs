@@ -1,0 +1,83 @@
+//! What stands in a group's log, and what its proposers hear back.
+//!
+//! The first entry is the birth: it carries the epoch (engine, ABI, module, limits) and the start arguments, so a
+//! replica needs nothing but its log. Every later one is a batch of inputs, each with the stamp of the group that said
+//! it, if one did.
+
+#![allow(missing_docs, reason = "what rkyv derives has none")]
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::wire::{WireAddress, WireExit, WireInput, WireMessage, WireSpawn};
+
+/// [`pando_raft::Entry::kind`] of a birth.
+pub const BIRTH: u16 = 1;
+/// [`pando_raft::Entry::kind`] of a batch.
+pub const BATCH: u16 = 2;
+
+/// The first entry.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub struct Birth {
+    /// Counts up with every change of code or rules; entries carry it.
+    pub epoch: u32,
+    /// The engine under which the events are handled: same engine, same fuel.
+    pub engine: String,
+    /// The ABI: [`pando_abi::IMPORT_MODULE`].
+    pub abi: String,
+    /// What to start.
+    pub order: WireSpawn,
+    /// The module's hash.
+    pub module: [u8; 32],
+}
+
+/// One input of a batch.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub struct BatchItem {
+    /// (group, seq) of the group that said it.
+    pub stamp: Option<([u8; 16], u64)>,
+    /// The input.
+    pub input: WireInput,
+}
+
+/// Any later entry.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default)]
+pub struct Batch {
+    /// (receiver, seq): what was heard of the group's own sayings.
+    pub acks: Vec<(WireAddress, u64)>,
+    /// In order.
+    pub items: Vec<BatchItem>,
+}
+
+/// What became of one input.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub enum ItemOutcome {
+    /// It was handled; an answer, if one is wanted, comes by itself.
+    Done,
+    /// It was handled and answered at once.
+    Answered {
+        /// 0 or an errno.
+        status: u16,
+        /// What it said.
+        message: WireMessage,
+    },
+    /// The stamp was seen before.
+    Duplicate,
+    /// The stamp is ahead of what the group expects from that sender.
+    Gap {
+        /// It expects this one.
+        expected: u64,
+    },
+    /// The group has not been born yet: try again.
+    NotBorn,
+    /// The group has ended.
+    Dead(WireExit),
+}
+
+/// What became of an entry.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub enum Outcome {
+    /// One for each item.
+    Items(Vec<ItemOutcome>),
+    /// The entry could not be read; the same on every replica.
+    Malformed(String),
+}

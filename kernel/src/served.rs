@@ -1,0 +1,291 @@
+//! Which keyed messages a process has seen, and what it answered.
+//!
+//! Owns: for each (origin, incarnation) a window of sequence numbers with their answers. Does not know: time; the
+//! oldest origin by order of use goes when there are too many.
+//!
+//! 1. A key is `Fresh` once.
+//! 2. A repeated key is given the answer of the first, if there is one yet and it is still kept; the asker's newest
+//!    address gets it otherwise as soon as there is.
+//! 3. Size is bounded: [`ORIGINS_MAX`] origins, [`WINDOW`] numbers each, [`ANSWERS_MAX`] kept answers each.
+
+#![allow(missing_docs, reason = "what rkyv derives has none")]
+
+use std::collections::BTreeMap;
+
+use pando_abi::ActorId;
+use pando_actors::Message;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::{
+    input::{Key, ReplyTo},
+    wire::{Malformed, WireAddress, WireMessage},
+};
+
+/// Origins that are remembered.
+pub const ORIGINS_MAX: usize = 4_096;
+/// How far behind the highest number of an origin a number may come and still be told new from old.
+pub const WINDOW: u64 = 1_024;
+/// Answers kept for each origin.
+pub const ANSWERS_MAX: usize = 64;
+
+/// An answer that was given.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// 0 or an errno.
+    pub status: u16,
+    /// What it said.
+    pub message: Message,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Nothing: it is new, and is now remembered.
+    Fresh,
+    /// It was handled, and is not answered yet (or wants no answer).
+    Waiting,
+    /// It was handled and answered so.
+    Answered(Answer),
+    /// It is so old that nobody knows.
+    Stale,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    reply: Option<ReplyTo>,
+    /// What the guest's reply handle says; stays while `reply` may move to another node.
+    asked: Option<ReplyTo>,
+    answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    high: u64,
+    used: u64,
+    slots: BTreeMap<u64, Slot>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    clock: u64,
+    origins: BTreeMap<(ActorId, u64), Origin>,
+    /// By what the guest's reply handle says.
+    open: BTreeMap<ReplyTo, Key>,
+}
+
+impl Served {
+    /// Notes a key. `reply` is where the answer goes from now on.
+    pub fn note(&mut self, key: Key, reply: Option<ReplyTo>) -> Seen {
+        self.clock += 1;
+        let id = (key.origin, key.incarnation);
+        if !self.origins.contains_key(&id) && self.origins.len() >= ORIGINS_MAX {
+            self.forget_oldest();
+        }
+        let clock = self.clock;
+        let origin = self.origins.entry(id).or_default();
+        origin.used = clock;
+        if let Some(slot) = origin.slots.get_mut(&key.seq) {
+            if reply.is_some() {
+                slot.reply = reply;
+            }
+            return match &slot.answer {
+                Some(answer) => Seen::Answered(answer.clone()),
+                None => Seen::Waiting,
+            };
+        }
+        if key.seq + WINDOW <= origin.high {
+            return Seen::Stale;
+        }
+        origin.high = origin.high.max(key.seq);
+        origin.slots.insert(key.seq, Slot { reply, asked: reply, answer: None });
+        let floor = (origin.high + 1).saturating_sub(WINDOW);
+        let kept = origin.slots.split_off(&floor);
+        for slot in std::mem::replace(&mut origin.slots, kept).into_values() {
+            if let Some(asked) = slot.asked {
+                self.open.remove(&asked);
+            }
+        }
+        if let Some(reply) = reply {
+            self.open.insert(reply, key);
+        }
+        Seen::Fresh
+    }
+
+    /// The guest answered `asked`. Returns where the answer goes now, and keeps it for those who ask again.
+    pub fn answered(&mut self, asked: ReplyTo, answer: &Answer) -> ReplyTo {
+        let Some(key) = self.open.remove(&asked) else { return asked };
+        let Some(origin) = self.origins.get_mut(&(key.origin, key.incarnation)) else { return asked };
+        let Some(slot) = origin.slots.get_mut(&key.seq) else { return asked };
+        slot.answer = Some(answer.clone());
+        let to = slot.reply.unwrap_or(asked);
+        let answered = origin.slots.values().filter(|s| s.answer.is_some()).count();
+        if answered > ANSWERS_MAX {
+            // The oldest answer goes; its number stays known as long as the window has it.
+            if let Some(slot) = origin.slots.values_mut().find(|s| s.answer.is_some()) {
+                slot.answer = None;
+                slot.reply = None;
+            }
+        }
+        to
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.origins.iter().min_by_key(|(_, o)| o.used).map(|(id, _)| *id);
+        if let Some(origin) = oldest.and_then(|id| self.origins.remove(&id)) {
+            for asked in origin.slots.into_values().filter_map(|s| s.asked) {
+                self.open.remove(&asked);
+            }
+        }
+    }
+
+    /// For a snapshot.
+    pub fn rows(&self) -> ServedRows {
+        ServedRows {
+            clock: self.clock,
+            origins: self
+                .origins
+                .iter()
+                .map(|((origin, incarnation), o)| OriginRow {
+                    origin: origin.0,
+                    incarnation: *incarnation,
+                    high: o.high,
+                    used: o.used,
+                    slots: o
+                        .slots
+                        .iter()
+                        .map(|(seq, s)| SlotRow {
+                            seq: *seq,
+                            reply: s.reply.map(|r| (r.address.into(), r.token)),
+                            asked: s.asked.map(|r| (r.address.into(), r.token)),
+                            answer: s.answer.as_ref().map(|a| (a.status, (&a.message).into())),
+                        })
+                        .collect(),
+                })
+                .collect(),
+        }
+    }
+
+    /// From a snapshot.
+    ///
+    /// # Errors
+    /// If a row does not hold.
+    pub fn from_rows(rows: ServedRows) -> Result<Served, Malformed> {
+        let mut served = Served { clock: rows.clock, ..Served::default() };
+        let open = |r: Option<(WireAddress, u64)>| match r {
+            Some((address, token)) => Ok::<_, Malformed>(Some(ReplyTo { address: address.open()?, token })),
+            None => Ok(None),
+        };
+        for row in rows.origins {
+            let mut origin = Origin { high: row.high, used: row.used, slots: BTreeMap::new() };
+            let id = (ActorId(row.origin), row.incarnation);
+            for slot in row.slots {
+                let answer = match slot.answer {
+                    Some((status, message)) => Some(Answer { status, message: message.open()? }),
+                    None => None,
+                };
+                let asked = open(slot.asked)?;
+                if let (Some(asked), None) = (asked, &answer) {
+                    served.open.insert(asked, Key { origin: id.0, incarnation: id.1, seq: slot.seq });
+                }
+                origin.slots.insert(slot.seq, Slot { reply: open(slot.reply)?, asked, answer });
+            }
+            served.origins.insert(id, origin);
+        }
+        Ok(served)
+    }
+}
+
+/// [`Served`] at rest.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub struct ServedRows {
+    clock: u64,
+    origins: Vec<OriginRow>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+struct OriginRow {
+    origin: [u8; 16],
+    incarnation: u64,
+    high: u64,
+    used: u64,
+    slots: Vec<SlotRow>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+struct SlotRow {
+    seq: u64,
+    reply: Option<(WireAddress, u64)>,
+    asked: Option<(WireAddress, u64)>,
+    answer: Option<(u16, WireMessage)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use pando_abi::{Address, NodeId};
+
+    use super::*;
+
+    fn key(seq: u64) -> Key {
+        Key { origin: ActorId([1; 16]), incarnation: 2, seq }
+    }
+    fn to(node: u32, token: u64) -> ReplyTo {
+        ReplyTo { address: Address::actor(NodeId(node), ActorId([9; 16])), token }
+    }
+    fn answer(text: &[u8]) -> Answer {
+        Answer { status: 0, message: Message { body: pando_actors::Body::from_slice(text), ..Message::default() } }
+    }
+
+    #[test]
+    fn a_key_is_fresh_once_whatever_order_numbers_come_in() {
+        let mut served = Served::default();
+        for seq in [5, 1, 3, 2, 4] {
+            assert!(matches!(served.note(key(seq), None), Seen::Fresh), "{seq}");
+        }
+        for seq in 1..=5 {
+            assert!(matches!(served.note(key(seq), None), Seen::Waiting), "{seq}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_call_gets_the_first_answer_at_its_newest_address() {
+        let mut served = Served::default();
+        assert!(matches!(served.note(key(1), Some(to(1, 10))), Seen::Fresh));
+        assert!(matches!(served.note(key(1), Some(to(2, 77))), Seen::Waiting));
+        assert_eq!(served.answered(to(1, 10), &answer(b"six")), to(2, 77));
+        let Seen::Answered(again) = served.note(key(1), Some(to(3, 78))) else { panic!("not kept") };
+        assert_eq!(&again.message.body[..], b"six");
+    }
+
+    #[test]
+    fn memory_is_bounded_in_numbers_and_in_origins() {
+        let mut served = Served::default();
+        for seq in 1..=3 * WINDOW {
+            served.note(key(seq), Some(to(1, seq)));
+            served.answered(to(1, seq), &answer(b"x"));
+        }
+        let origin = served.origins.values().next().unwrap();
+        assert!(origin.slots.len() as u64 <= WINDOW);
+        assert!(origin.slots.values().filter(|s| s.answer.is_some()).count() <= ANSWERS_MAX);
+        assert!(matches!(served.note(key(1), None), Seen::Stale));
+        for n in 0..ORIGINS_MAX as u64 + 10 {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            served.note(Key { origin: ActorId(id), incarnation: 0, seq: 1 }, Some(to(1, n)));
+        }
+        assert!(served.origins.len() <= ORIGINS_MAX);
+        assert!(served.open.len() <= ORIGINS_MAX * WINDOW as usize);
+    }
+
+    #[test]
+    fn a_snapshot_knows_what_its_original_knew() {
+        let mut served = Served::default();
+        served.note(key(1), Some(to(1, 10)));
+        served.note(key(2), Some(to(1, 11)));
+        served.answered(to(1, 10), &answer(b"five"));
+        let mut copy = Served::from_rows(served.rows()).unwrap();
+        assert!(matches!(copy.note(key(1), None), Seen::Answered(_)));
+        assert!(matches!(copy.note(key(2), Some(to(2, 5))), Seen::Waiting));
+        assert_eq!(copy.answered(to(1, 11), &answer(b"y")), to(2, 5));
+    }
+}

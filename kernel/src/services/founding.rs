@@ -1,0 +1,27 @@
+//! Founds the realm: the root group's first entry, proposed by every founder until one is committed.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    node::Kernel,
+    root::{Founder, RootCommand},
+};
+
+pub(super) async fn work(kernel: &Arc<Kernel>) {
+    let mut changes = kernel.root().changes();
+    while !kernel.root().read(|root| root.is_founded()) {
+        let genesis = &kernel.parts.genesis;
+        let command = RootCommand::Found {
+            members: genesis.nodes.iter().map(Founder::from).collect(),
+            users: genesis.users.iter().map(|key| key.0).collect(),
+        };
+        // The smallest founder first; the others only if it does not.
+        let patience = if genesis.nodes.first().is_some_and(|m| m.node == kernel.id()) { 50 } else { 2_000 };
+        if tokio::time::timeout(Duration::from_millis(patience), changes.changed()).await.is_ok() {
+            continue;
+        }
+        if let Err(why) = kernel.root_command(command).await {
+            tracing::info!(%why, "the realm is not founded yet");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Keeps the groups on this node as the root group wants them: creates, joins and removes replicas.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use pando_abi::ActorId;
+
+use crate::{node::Kernel, realm::ROOT};
+
+/// How soon what could not be done is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn work(kernel: &Arc<Kernel>) {
+    let mut changes = kernel.root().changes();
+    loop {
+        let done = settle(kernel).await;
+        let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
+        if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
+            return;
+        }
+    }
+}
+
+/// One pass. `false`: something is left to do.
+async fn settle(kernel: &Arc<Kernel>) -> bool {
+    let wanted = kernel.root().read(|root| {
+        root.is_founded()
+            .then(|| root.groups_of(kernel.id()).map(|g| (g.id, g.module, g.voter_ids())).collect::<Vec<_>>())
+    });
+    let Some(wanted) = wanted else { return true };
+    let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
+    let mut done = true;
+    for (group, module, voters) in &wanted {
+        if here.contains(group) {
+            continue;
+        }
+        // A replica must find its module on this node's own disk.
+        if let Err(why) = kernel.module(*module, pando_actors::Class::Replicated).await {
+            tracing::warn!(group = %group, %why, "a replica waits for its module");
+            done = false;
+            continue;
+        }
+        let made = kernel.groups().create(*group, voters).await;
+        if let Err(why) = made {
+            tracing::warn!(group = %group, %why, "a replica could not be made");
+            done = false;
+        }
+    }
+    let keep: BTreeSet<ActorId> = wanted.into_iter().map(|(group, ..)| group).collect();
+    for group in here.into_iter().filter(|g| *g != ROOT && !keep.contains(g)) {
+        // A root group that has not caught up yet knows fewer groups than there are: only what it knows to be
+        // over is removed.
+        let over = kernel.root().read(|root| {
+            root.ended(group).is_some() || root.group(group).is_some_and(|g| !g.voters.contains(&kernel.id().0))
+        });
+        if over && let Err(why) = kernel.groups().remove(group).await {
+            tracing::warn!(group = %group, %why, "a replica could not be removed");
+            done = false;
+        }
+    }
+    done
+}

@@ -1,0 +1,166 @@
+//! Frames between nodes.
+//!
+//! ```text
+//!  0          1
+//!  | version  | rkyv of Packet, to the end of the frame                        |
+//! ```
+//!
+//! A packet that does not fit one frame is cut into `Part`s (see [`crate::net::parts`]).
+//!
+//! 1. A packet never says who sent it: the transport knows, and proved it.
+//! 2. An `Answer` carries the number of its `Ask`; numbers are unique per boot of the asker.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::record::{LogIdRecord, LogRecord, VoteRecord};
+use super::{Malformed, decode, encode_into};
+use crate::entry::{Entry, GroupId};
+
+/// The version of this encoding.
+pub(crate) const VERSION: u8 = 1;
+/// Bytes of a packet put together from parts.
+pub(crate) const PACKET_BYTES_MAX: usize = 16 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) enum Packet {
+    Ask {
+        id: u64,
+        group: [u8; 16],
+        ask: Ask,
+    },
+    Answer {
+        id: u64,
+        answer: Answer,
+    },
+    /// What the sender's replica has at an agreed index.
+    Attest {
+        group: [u8; 16],
+        index: u64,
+        chain: [u8; 32],
+        root: [u8; 32],
+    },
+    /// The sender's replica fenced itself.
+    Fenced {
+        group: [u8; 16],
+        why: String,
+    },
+    /// Part `part` of `parts` of a longer packet.
+    Part {
+        id: u64,
+        part: u32,
+        parts: u32,
+        bytes: Vec<u8>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Append {
+        vote: VoteRecord,
+        prev: Option<LogIdRecord>,
+        entries: Vec<LogRecord>,
+        commit: Option<LogIdRecord>,
+    },
+    Vote {
+        vote: VoteRecord,
+        last: Option<LogIdRecord>,
+        transfer: bool,
+    },
+    PreVote {
+        vote: VoteRecord,
+        last: Option<LogIdRecord>,
+    },
+    /// Bytes of a snapshot file from `offset` on.
+    Snapshot {
+        vote: VoteRecord,
+        transfer: u64,
+        total: u64,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Transfer {
+        from: VoteRecord,
+        to: u64,
+        last: Option<LogIdRecord>,
+    },
+    Propose {
+        entry: Entry,
+        timeout_ms: u64,
+    },
+    ReadIndex {
+        timeout_ms: u64,
+    },
+    ChangeVoters {
+        voters: Vec<u64>,
+        timeout_ms: u64,
+    },
+    Join,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Appended,
+    AppendedUpTo {
+        last: Option<LogIdRecord>,
+    },
+    Conflict,
+    Higher {
+        vote: VoteRecord,
+    },
+    Voted {
+        vote: VoteRecord,
+        granted: bool,
+        last: Option<LogIdRecord>,
+    },
+    /// Send the snapshot's bytes from here on.
+    SnapshotNext {
+        offset: u64,
+    },
+    SnapshotDone {
+        vote: VoteRecord,
+    },
+    Committed {
+        index: u64,
+        term: u64,
+        outcome: Vec<u8>,
+    },
+    Read {
+        index: u64,
+    },
+    Done,
+    /// Ask that one, if known.
+    NotLeader {
+        leader: Option<u64>,
+    },
+    /// It may have happened or may happen still.
+    Unclear,
+    Unknown,
+    Fenced {
+        why: String,
+    },
+    Stopped {
+        why: String,
+    },
+    Overloaded,
+    Failed {
+        why: String,
+    },
+}
+
+impl Packet {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode_into(self, vec![VERSION])
+    }
+
+    pub(crate) fn decode(bytes: &[u8], max: usize) -> Result<Packet, Malformed> {
+        match bytes.split_first() {
+            Some((&VERSION, body)) => decode("packet", body, max),
+            Some((version, _)) => Err(Malformed::Meaning(format!("version {version} instead of {VERSION}"))),
+            None => Err(Malformed::Meaning("an empty frame".into())),
+        }
+    }
+}
+
+pub(crate) fn group_of(id: [u8; 16]) -> GroupId {
+    pando_abi::ActorId(id)
+}

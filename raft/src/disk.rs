@@ -1,0 +1,235 @@
+//! The data folder of a node.
+//!
+//! ```text
+//! LOCK                   held while open
+//! log/                   the log engine: region 1 is ours, one region per group from 2 on
+//! snapshots/<group>.snap the current snapshot of a group
+//! ```
+//!
+//! 1. Nothing in the folder is opened before the lock is held.
+//! 2. Everything written to the log goes through one [`appender::Appender`], in order.
+//! 3. A region number is never used again.
+
+pub(crate) mod appender;
+pub(crate) mod log;
+pub(crate) mod snapshots;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fs4::fs_std::FileExt;
+use pando_abi::NodeId;
+use parking_lot::{Mutex, RwLock};
+use raft_engine::{Engine, RecoveryMode};
+
+use crate::codec::record::GroupRecord;
+use crate::codec::{decode, encode};
+use crate::config::Config;
+use crate::entry::GroupId;
+use crate::error::OpenError;
+use appender::{Appender, Item};
+use snapshots::Snapshots;
+
+const REGION_META: u64 = 1;
+const REGION_FIRST: u64 = 2;
+const KEY_NODE: &[u8] = b"node";
+const KEY_NEXT: &[u8] = b"next";
+const PREFIX_GROUP: u8 = b'g';
+/// How often expired log files are looked for.
+const PURGE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// An open data folder.
+pub(crate) struct Disk {
+    engine: RwLock<Option<Arc<Engine>>>,
+    pub(crate) appender: Appender,
+    pub(crate) snapshots: Snapshots,
+    book: Mutex<Book>,
+    lock: Mutex<Option<File>>,
+}
+
+/// What groups there are. Mirrors region 1.
+struct Book {
+    groups: BTreeMap<GroupId, GroupRecord>,
+    next: u64,
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = path.to_path_buf();
+    move |source| OpenError::Io { what, path, source }
+}
+
+fn group_key(group: GroupId) -> Vec<u8> {
+    let mut key = vec![PREFIX_GROUP];
+    key.extend_from_slice(&group.0);
+    key
+}
+
+/// Takes the lock of the folder, or says who should let go.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("LOCK");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+    match FileExt::try_lock_exclusive(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(OpenError::Locked { dir: dir.to_path_buf() }),
+        Err(e) => Err(io_error("lock", &path)(e)),
+    }
+}
+
+impl Disk {
+    /// Locks and opens the folder. Blocks: recovery reads the whole log.
+    pub(crate) fn open(config: &Config) -> Result<Disk, OpenError> {
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir).map_err(io_error("make", dir))?;
+        let lock = lock(dir)?;
+        let snapshots = Snapshots::open(dir.join("snapshots"))?;
+        let log = dir.join("log");
+        let engine = open_engine(config, &log)?;
+        let book = read_book(&engine, config.node, dir)?;
+        let engine = Arc::new(engine);
+        let appender = Appender::start(engine.clone(), config.fatal.clone());
+        let disk = Disk {
+            engine: RwLock::new(Some(engine)),
+            appender,
+            snapshots,
+            book: Mutex::new(book),
+            lock: Mutex::new(Some(lock)),
+        };
+        disk.appender
+            .write_blocking(vec![Item::Put(REGION_META, KEY_NODE.to_vec(), encode(&config.node.0))])
+            .map_err(io_error("write", &log))?;
+        Ok(disk)
+    }
+
+    /// For reading.
+    pub(crate) fn engine(&self) -> std::io::Result<Arc<Engine>> {
+        self.engine.read().clone().ok_or_else(|| std::io::Error::other("the log is closed"))
+    }
+
+    /// The groups with a replica here.
+    pub(crate) fn groups(&self) -> Vec<(GroupId, GroupRecord)> {
+        self.book.lock().groups.iter().map(|(id, record)| (*id, record.clone())).collect()
+    }
+
+    /// The group's record, made and synced if there is none.
+    pub(crate) async fn add_group(&self, group: GroupId, founders: &[u64]) -> std::io::Result<GroupRecord> {
+        let (record, write) = {
+            let mut book = self.book.lock();
+            if let Some(record) = book.groups.get(&group) {
+                return Ok(record.clone());
+            }
+            let record = GroupRecord { region: book.next, founders: founders.to_vec(), fenced: None };
+            book.next += 1;
+            book.groups.insert(group, record.clone());
+            // Queued under the lock, so that the numbers reach the disk in order.
+            let write = self.appender.write(vec![
+                Item::Put(REGION_META, KEY_NEXT.to_vec(), encode(&book.next)),
+                Item::Put(REGION_META, group_key(group), encode(&record)),
+            ]);
+            (record, write)
+        };
+        write.await?;
+        Ok(record)
+    }
+
+    /// Remembers that the replica here is fenced.
+    pub(crate) async fn fence_group(&self, group: GroupId, why: &str) -> std::io::Result<()> {
+        let write = {
+            let mut book = self.book.lock();
+            let Some(record) = book.groups.get_mut(&group) else { return Ok(()) };
+            record.fenced = Some(why.to_string());
+            self.appender.write(vec![Item::Put(REGION_META, group_key(group), encode(record))])
+        };
+        write.await
+    }
+
+    /// Deletes the group's log, its record and its snapshot.
+    pub(crate) async fn remove_group(&self, group: GroupId) -> std::io::Result<()> {
+        let write = {
+            let mut book = self.book.lock();
+            let Some(record) = book.groups.remove(&group) else { return Ok(()) };
+            self.appender.write(vec![Item::Clean(record.region), Item::Delete(REGION_META, group_key(group))])
+        };
+        write.await?;
+        self.snapshots.remove(group)
+    }
+
+    /// Drops log files that nobody needs, and names the groups that hold old ones in use.
+    pub(crate) fn purge(&self) -> std::io::Result<Vec<GroupId>> {
+        let regions = self.engine()?.purge_expired_files().map_err(|e| std::io::Error::other(e.to_string()))?;
+        let book = self.book.lock();
+        let held = book.groups.iter().filter(|(_, record)| regions.contains(&record.region));
+        Ok(held.map(|(group, _)| *group).collect())
+    }
+
+    /// Writes what is pending and unlocks the folder. Blocks. Nothing is written after this.
+    pub(crate) fn close(&self) {
+        self.appender.close();
+        drop(self.engine.write().take());
+        drop(self.lock.lock().take());
+    }
+
+    /// How often to call [`Disk::purge`].
+    pub(crate) const fn purge_interval() -> Duration {
+        PURGE_INTERVAL
+    }
+}
+
+fn open_engine(config: &Config, path: &Path) -> Result<Engine, OpenError> {
+    let damaged = |why: String| OpenError::Damaged { path: path.to_path_buf(), why };
+    let Some(dir) = path.to_str() else {
+        return Err(OpenError::Config(format!("the data folder's name is not UTF-8: {}", path.display())));
+    };
+    let engine_config = raft_engine::Config {
+        dir: dir.to_string(),
+        // A torn tail is what a crash leaves; what was synced lies before it.
+        recovery_mode: RecoveryMode::TolerateTailCorruption,
+        recovery_threads: 2,
+        target_file_size: raft_engine::ReadableSize(config.log_file_bytes),
+        purge_threshold: raft_engine::ReadableSize(config.log_bytes),
+        ..Default::default()
+    };
+    // The engine panics on some kinds of damage; a damaged folder must end in a sentence.
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Engine::open(engine_config)));
+    match opened {
+        Ok(Ok(engine)) => Ok(engine),
+        Ok(Err(e)) => Err(damaged(e.to_string())),
+        Err(_) => Err(damaged("the log engine gave up on it".into())),
+    }
+}
+
+fn read_book(engine: &Engine, node: NodeId, dir: &Path) -> Result<Book, OpenError> {
+    let damaged = |why: String| OpenError::Damaged { path: PathBuf::from(dir), why };
+    if let Some(bytes) = engine.get(REGION_META, KEY_NODE) {
+        let found = NodeId(decode::<u32>("node", &bytes, 64).map_err(|e| damaged(e.to_string()))?);
+        if found != node {
+            return Err(OpenError::OtherNode { dir: dir.to_path_buf(), found, asked: node });
+        }
+    }
+    let next = match engine.get(REGION_META, KEY_NEXT) {
+        Some(bytes) => decode::<u64>("region counter", &bytes, 64).map_err(|e| damaged(e.to_string()))?,
+        None => REGION_FIRST,
+    };
+    let mut groups = BTreeMap::new();
+    let mut bad = None;
+    let (start, end) = ([PREFIX_GROUP], [PREFIX_GROUP + 1]);
+    engine
+        .scan_raw_messages(REGION_META, Some(&start), Some(&end), false, |key, value| {
+            match (<[u8; 16]>::try_from(&key[1..]), decode::<GroupRecord>("group record", value, 1 << 16)) {
+                (Ok(id), Ok(record)) => drop(groups.insert(pando_abi::ActorId(id), record)),
+                (Err(_), _) => bad = Some("a group with a bad id".to_string()),
+                (_, Err(e)) => bad = Some(e.to_string()),
+            }
+            true
+        })
+        .map_err(|e| damaged(e.to_string()))?;
+    match bad {
+        Some(why) => Err(damaged(why)),
+        None => Ok(Book { groups, next }),
+    }
+}
+
+#[cfg(test)]
+mod suite;

@@ -1,0 +1,380 @@
+//! The log and the vote of one group, as openraft wants them, over the shared engine.
+//!
+//! Holds the tail in memory: what is not yet synced must be readable, and what is recent is read
+//! often. openraft's index `i` is the engine's `i + 1`, because the engine's indexes begin at 1.
+//!
+//! The engine cannot cut its tail; it only overwrites. So a cut is a mark, dropped together with the
+//! append that overwrites.
+//!
+//! ```text
+//! region: entries | "vote" | "committed" | "purged" | "cut" = entries in the engine that count
+//! ```
+//!
+//! 1. No holes: an append that would leave one is an error.
+//! 2. Vote and log go through one queue, in order.
+//! 3. The tail holds every entry that is not synced.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use parking_lot::Mutex;
+use raft::eraftpb;
+
+use super::Disk;
+use super::appender::{Done, Entries, Item};
+use crate::codec::record::{LogIdRecord, VoteRecord, decode_entry, encode_entry};
+use crate::codec::{Malformed, decode, encode};
+use crate::types::{LogEntry, LogId, Types, Vote, log_id};
+
+const KEY_VOTE: &[u8] = b"vote";
+const KEY_COMMITTED: &[u8] = b"committed";
+const KEY_PURGED: &[u8] = b"purged";
+const KEY_CUT: &[u8] = b"cut";
+/// Synced entries kept in memory.
+const TAIL_ENTRIES_MAX: usize = 512;
+/// Bytes of synced entries kept in memory.
+const TAIL_BYTES_MAX: usize = 1 << 20;
+/// Bytes that one read for a peer gives, about: the request should fit one frame.
+const READ_BYTES_MAX: usize = 512 << 10;
+
+/// A group's log. Cheap to clone; all clones are one log.
+#[derive(Clone)]
+pub(crate) struct GroupLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    disk: Arc<Disk>,
+    region: u64,
+    state: Mutex<State>,
+    /// The number of the last append that is synced.
+    synced: Arc<AtomicU64>,
+}
+
+struct State {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    /// The first index that is there; a log may begin anywhere after a snapshot.
+    first: u64,
+    /// A cut was marked that no append has overwritten.
+    cut: bool,
+    tail: VecDeque<Held>,
+    tail_bytes: usize,
+    appends: u64,
+}
+
+struct Held {
+    entry: LogEntry,
+    bytes: usize,
+    /// The append it came with.
+    append: u64,
+}
+
+fn invalid(e: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, e.to_string())
+}
+
+fn engine_error(e: raft_engine::Error) -> io::Error {
+    io::Error::other(e.to_string())
+}
+
+impl State {
+    /// The index behind the last entry.
+    fn end(&self) -> u64 {
+        self.last.map_or(0, |id| id.index + 1)
+    }
+
+    /// The first index that is there, or would be.
+    fn start(&self) -> u64 {
+        self.purged.map_or(0, |id| id.index + 1).max(self.first)
+    }
+
+    /// The index of the first entry in the tail, or the end.
+    fn tail_start(&self) -> u64 {
+        self.tail.front().map_or(self.end(), |held| held.entry.log_id.index)
+    }
+
+    fn push(&mut self, held: Held) {
+        self.last = Some(held.entry.log_id);
+        self.tail_bytes += held.bytes;
+        self.tail.push_back(held);
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(held) = self.tail.pop_front() {
+            self.tail_bytes -= held.bytes;
+        }
+    }
+
+    /// Forgets synced entries beyond what is worth keeping.
+    fn shed(&mut self, synced: u64) {
+        while (self.tail.len() > TAIL_ENTRIES_MAX || self.tail_bytes > TAIL_BYTES_MAX)
+            && self.tail.front().is_some_and(|held| held.append <= synced)
+        {
+            self.pop_front();
+        }
+    }
+}
+
+impl GroupLog {
+    /// The log of a region, as the disk has it.
+    pub(crate) fn open(disk: Arc<Disk>, region: u64) -> io::Result<GroupLog> {
+        let engine = disk.engine()?;
+        let position = |key: &[u8]| -> io::Result<Option<LogId>> {
+            let Some(bytes) = engine.get(region, key) else { return Ok(None) };
+            Ok(Some(decode::<LogIdRecord>("position", &bytes, 256).map_err(invalid)?.into()))
+        };
+        let vote = match engine.get(region, KEY_VOTE) {
+            Some(bytes) => Some(decode::<VoteRecord>("vote", &bytes, 256).map_err(invalid)?.into()),
+            None => None,
+        };
+        let cut = match engine.get(region, KEY_CUT) {
+            Some(bytes) => Some(decode::<u64>("cut", &bytes, 64).map_err(invalid)?),
+            None => None,
+        };
+        let purged = position(KEY_PURGED)?;
+        let (first, last) = (engine.first_index(region), engine.last_index(region));
+        let last = last.map(|last| last.min(cut.unwrap_or(u64::MAX)));
+        let last = match (first, last) {
+            (Some(first), Some(last)) if first <= last => {
+                let entry = engine.get_entry::<Entries>(region, last).map_err(engine_error)?;
+                let entry = entry.ok_or_else(|| io::Error::other("the last entry is missing"))?;
+                Some(log_id(entry.term, entry.index - 1))
+            }
+            _ => None,
+        };
+        let state = State {
+            vote,
+            committed: position(KEY_COMMITTED)?,
+            last: last.max(purged),
+            first: first.map_or(0, |first| first - 1),
+            purged,
+            cut: cut.is_some(),
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            appends: 0,
+        };
+        let synced = Arc::new(AtomicU64::new(0));
+        drop(engine);
+        Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced }) })
+    }
+
+    /// The vote that is on the disk.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.shared.state.lock().vote
+    }
+
+    /// The first index that is there, or would be.
+    pub(crate) fn first_index(&self) -> u64 {
+        self.shared.state.lock().start()
+    }
+
+    /// The last index, purged or there; 0 if none.
+    pub(crate) fn last_index(&self) -> u64 {
+        self.shared.state.lock().last.map_or(0, |id| id.index)
+    }
+
+    /// Entries from `start` up to `end`, at least one if there is one, about `bytes` of them.
+    fn read(&self, start: u64, end: u64, bytes: Option<usize>) -> io::Result<Vec<LogEntry>> {
+        let shared = &self.shared;
+        loop {
+            let (start, from_engine, tail) = {
+                let state = shared.state.lock();
+                let start = start.max(state.start());
+                let end = end.min(state.end());
+                if start >= end {
+                    return Ok(Vec::new());
+                }
+                let tail_start = state.tail_start();
+                let skip = start.saturating_sub(tail_start) as usize;
+                let take = end.saturating_sub(start.max(tail_start)) as usize;
+                let mut budget = bytes.unwrap_or(usize::MAX);
+                let whole_in_tail = start >= tail_start;
+                let mut tail = Vec::new();
+                for held in state.tail.iter().skip(skip).take(take) {
+                    // The first entry of a read is given whatever its size.
+                    if held.bytes > budget && !(tail.is_empty() && whole_in_tail) {
+                        break;
+                    }
+                    budget = budget.saturating_sub(held.bytes);
+                    tail.push(held.entry.clone());
+                }
+                (start, end.min(tail_start), tail)
+            };
+            if start >= from_engine {
+                return Ok(tail);
+            }
+            let mut raw = Vec::new();
+            let engine = shared.disk.engine()?;
+            match engine.fetch_entries_to::<Entries>(shared.region, start + 1, from_engine + 1, bytes, &mut raw) {
+                Ok(_) => {}
+                // Purged meanwhile: look again where the log begins.
+                Err(raft_engine::Error::EntryCompacted) if shared.state.lock().start() > start => continue,
+                Err(e) => return Err(engine_error(e)),
+            }
+            let complete = raw.len() as u64 == from_engine - start;
+            let mut entries: Vec<LogEntry> = Vec::with_capacity(raw.len());
+            let mut size = 0;
+            for entry in &raw {
+                size += entry.data.len();
+                entries.push(decode_entry(&entry.data).map_err(invalid)?);
+            }
+            if complete && bytes.is_none_or(|max| size < max) {
+                entries.extend(tail);
+            }
+            return Ok(entries);
+        }
+    }
+}
+
+impl RaftLogReader<Types> for GroupLog {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + Send>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<LogEntry>, io::Error> {
+        let start = match range.start_bound() {
+            Bound::Included(i) => *i,
+            Bound::Excluded(i) => *i + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(i) => i.saturating_add(1),
+            Bound::Excluded(i) => *i,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read(start, end, None)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<LogEntry>, io::Error> {
+        self.read(start, end, Some(READ_BYTES_MAX))
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.vote())
+    }
+}
+
+impl RaftLogStorage<Types> for GroupLog {
+    type LogReader = GroupLog;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        let state = self.shared.state.lock();
+        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last })
+    }
+
+    async fn get_log_reader(&mut self) -> GroupLog {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let record = encode(&VoteRecord::from(*vote));
+        self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]).await?;
+        self.shared.state.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        let Some(committed) = committed else { return Ok(()) };
+        let mut state = self.shared.state.lock();
+        if state.committed != Some(committed) {
+            state.committed = Some(committed);
+            let record = encode(&LogIdRecord::from(committed));
+            self.shared.disk.appender.write_lazy(vec![Item::Put(self.shared.region, KEY_COMMITTED.to_vec(), record)]);
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.shared.state.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = LogEntry> + Send,
+        I::IntoIter: Send,
+    {
+        let shared = &self.shared;
+        let encode_one = |entry: LogEntry| {
+            let data = encode_entry(&entry);
+            let bytes = data.len();
+            let mut raw = eraftpb::Entry::default();
+            raw.set_term(crate::types::term_of(&entry.log_id));
+            raw.set_index(entry.log_id.index + 1);
+            raw.set_data(data.into());
+            (entry, bytes, raw)
+        };
+        let encoded: Vec<_> = entries.into_iter().map(encode_one).collect();
+        let mut state = shared.state.lock();
+        state.appends += 1;
+        let op = state.appends;
+        let mut raw = Vec::with_capacity(encoded.len());
+        for (entry, bytes, one) in encoded {
+            if state.last.is_none() {
+                // An empty log begins where it is told to.
+                state.first = entry.log_id.index;
+            } else if entry.log_id.index != state.end() {
+                let why = format!("append of {} to a log that ends before {}", entry.log_id, state.end());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            state.push(Held { entry, bytes, append: op });
+            raw.push(one);
+        }
+        let mut items = vec![Item::Entries(shared.region, raw)];
+        if std::mem::take(&mut state.cut) {
+            items.push(Item::Delete(shared.region, KEY_CUT.to_vec()));
+        }
+        state.shed(shared.synced.load(Ordering::Acquire));
+        // Queued under the lock, so that appends reach the disk in order.
+        shared.disk.appender.write_then(items, Done::Flushed { callback, op, mark: shared.synced.clone() });
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let shared = &self.shared;
+        let mut state = shared.state.lock();
+        let end = last.map_or(0, |id| id.index + 1).max(state.start());
+        if end >= state.end() {
+            return Ok(());
+        }
+        while state.tail.back().is_some_and(|held| held.entry.log_id.index >= end) {
+            if let Some(held) = state.tail.pop_back() {
+                state.tail_bytes -= held.bytes;
+            }
+        }
+        state.last = last.max(state.purged);
+        state.cut = true;
+        // Unsynced is enough: the entries cut off were never acknowledged under the vote that cuts
+        // them, and the append that follows is behind this in the queue.
+        shared.disk.appender.write_lazy(vec![Item::Put(shared.region, KEY_CUT.to_vec(), encode(&end))]);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        let shared = &self.shared;
+        let mut state = shared.state.lock();
+        if state.purged >= Some(upto) {
+            return Ok(());
+        }
+        state.purged = Some(upto);
+        state.last = state.last.max(Some(upto));
+        while state.tail.front().is_some_and(|held| held.entry.log_id.index <= upto.index) {
+            state.pop_front();
+        }
+        // Unsynced is enough: what is purged is in a synced snapshot, and purging again does no harm.
+        shared.disk.appender.write_lazy(vec![
+            Item::Put(shared.region, KEY_PURGED.to_vec(), encode(&LogIdRecord::from(upto))),
+            Item::Compact(shared.region, upto.index + 2),
+        ]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! A group's log against a model of it, through cuts, purges and restarts.
+
+use std::collections::BTreeMap;
+
+use openraft::EntryPayload;
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::suite::open_disk;
+use crate::entry::Entry;
+use crate::types::Command;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append { count: u64, bytes: usize },
+    Cut { back: u64 },
+    Purge { upto: u64 },
+    Beyond { gap: u64 },
+    Vote { term: u64 },
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..40u64, 0..3000usize).prop_map(|(count, bytes)| Step::Append { count, bytes }),
+        2 => (1..60u64).prop_map(|back| Step::Cut { back }),
+        2 => (0..80u64).prop_map(|upto| Step::Purge { upto }),
+        1 => (1..20u64).prop_map(|gap| Step::Beyond { gap }),
+        1 => (1..9u64).prop_map(|term| Step::Vote { term }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn entry(term: u64, index: u64, bytes: usize) -> LogEntry {
+    let entry = Entry { seq: term * 1000 + index, payload: vec![index as u8; bytes], ..Entry::default() };
+    LogEntry { log_id: log_id(term, index), payload: EntryPayload::Normal(Command::Entry(Arc::new(entry))) }
+}
+
+async fn append(log: &mut GroupLog, entries: Vec<LogEntry>) -> io::Result<()> {
+    let (tx, rx) = Types::oneshot();
+    log.append(entries, IOFlushed::signal(tx)).await?;
+    rx.await.unwrap()
+}
+
+async fn play(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = open_disk(dir.path());
+    let mut log = GroupLog::open(disk.clone(), 9).unwrap();
+    let (mut model, mut purged, mut term) = (BTreeMap::<u64, LogEntry>::new(), None::<LogId>, 1);
+    let mut vote = None;
+    for step in steps {
+        let end = model.last_key_value().map_or(purged.map_or(0, |p: LogId| p.index + 1), |(i, _)| i + 1);
+        match step {
+            Step::Append { count, bytes } => {
+                let new: Vec<_> = (end..end + count).map(|i| entry(term, i, bytes)).collect();
+                model.extend(new.iter().map(|e| (e.log_id.index, e.clone())));
+                append(&mut log, new).await.unwrap();
+            }
+            Step::Cut { back } => {
+                let keep = end.saturating_sub(back);
+                let last = model.range(..keep).next_back().map(|(_, e)| e.log_id).or(purged);
+                model.split_off(&last.map_or(0, |l| l.index + 1));
+                log.truncate_after(last).await.unwrap();
+                // What replaces it comes from another leader.
+                term += 1;
+            }
+            Step::Purge { upto } => {
+                let Some(at) = model.range(..=upto).next_back().map(|(_, e)| e.log_id) else { continue };
+                model = model.split_off(&(at.index + 1));
+                purged = Some(at);
+                log.purge(at).await.unwrap();
+            }
+            Step::Beyond { gap } => {
+                let at = log_id(term, end + gap);
+                model.clear();
+                purged = Some(at);
+                log.purge(at).await.unwrap();
+            }
+            Step::Vote { term } => {
+                vote = Some(Vote::new(term, 3));
+                log.save_vote(&Vote::new(term, 3)).await.unwrap();
+            }
+            Step::Restart => {
+                disk.close();
+                drop((log, disk));
+                disk = open_disk(dir.path());
+                log = GroupLog::open(disk.clone(), 9).unwrap();
+            }
+        }
+        let wanted: Vec<LogEntry> = model.values().cloned().collect();
+        assert_eq!(log.try_get_log_entries(..).await.unwrap(), wanted);
+        let state = log.get_log_state().await.unwrap();
+        assert_eq!(state.last_purged_log_id, purged);
+        assert_eq!(state.last_log_id, wanted.last().map(|e| e.log_id).or(purged));
+        assert_eq!(log.read_vote().await.unwrap(), vote);
+        if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
+            let (first, end) = (first.log_id.index, last.log_id.index + 1);
+            let middle = (first + end) / 2;
+            let part = log.limited_get_log_entries(middle, end).await.unwrap();
+            assert!(!part.is_empty() && part[..] == wanted[(middle - first) as usize..][..part.len()]);
+        }
+    }
+    disk.close();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn the_log_is_its_model_through_cuts_purges_and_restarts(steps in prop::collection::vec(step(), 1..25)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(play(steps));
+    }
+}
+
+#[test]
+fn an_append_that_would_leave_a_hole_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = GroupLog::open(open_disk(dir.path()), 9).unwrap();
+        append(&mut log, vec![entry(1, 0, 1), entry(1, 1, 1)]).await.unwrap();
+        assert!(append(&mut log, vec![entry(1, 3, 1)]).await.is_err());
+        append(&mut log, vec![entry(1, 2, 1)]).await.unwrap();
+    });
+}
+
+#[test]
+fn a_write_after_the_log_was_closed_fails_and_is_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = open_disk(dir.path());
+        let mut log = GroupLog::open(disk.clone(), 9).unwrap();
+        disk.close();
+        assert!(append(&mut log, vec![entry(1, 0, 1)]).await.is_err());
+        assert!(log.save_vote(&Vote::new(1, 1)).await.is_err());
+    });
+}

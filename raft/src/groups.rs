@@ -1,0 +1,127 @@
+//! The groups of one node: the public face of this crate.
+
+mod members;
+mod node;
+mod propose;
+mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pando_abi::NodeId;
+use tokio::sync::broadcast;
+
+use crate::config::Config;
+use crate::entry::{Committed, Entry, GroupId};
+use crate::error::{ChangeError, CreateError, LinearError, OpenError, ProposeError};
+use crate::machine::{Machine, Machines, Wire};
+use crate::status::{GroupEvent, Status};
+use node::Node;
+
+/// Many groups, one log engine, one flush. Cheap to clone; all clones are one node.
+#[derive(Clone)]
+pub struct Groups {
+    node: Arc<Node>,
+}
+
+impl Groups {
+    /// Locks the folder, opens the log and restarts every group found in it. Call inside a tokio
+    /// runtime, which from then on runs the groups.
+    ///
+    /// Frames may be handed to [`Groups::receive`] as soon as this has returned; earlier ones are lost,
+    /// which is no harm.
+    pub async fn open(config: Config, wire: Arc<dyn Wire>, machines: Arc<dyn Machines>) -> Result<Groups, OpenError> {
+        Ok(Groups { node: Node::open(config, wire, machines).await? })
+    }
+
+    /// Founds the group. Each voter calls it with the same voters; the smallest one initialises. Idempotent.
+    ///
+    /// Not for a node that is added later: that one joins.
+    pub async fn create(&self, group: GroupId, voters: &[NodeId]) -> Result<(), CreateError> {
+        self.node.add(group, Some(voters)).await
+    }
+
+    /// Makes an empty replica that waits for a leader to find it: what a node calls that was not a founder.
+    /// [`Groups::change_voters`] does it for the nodes it adds. Idempotent.
+    pub async fn join(&self, group: GroupId) -> Result<(), CreateError> {
+        self.node.add(group, None).await
+    }
+
+    /// Proposes, from any node with a replica, and answers when the leader has applied it.
+    ///
+    /// Tries again, at another leader if need be, until the deadline: the same entry may be committed more
+    /// than once, and the machine must drop what it has seen by (origin, incarnation, seq).
+    pub async fn propose(&self, group: GroupId, entry: Entry, timeout: Duration) -> Result<Committed, ProposeError> {
+        self.node.propose(&[], group, entry, timeout).await
+    }
+
+    /// Proposes from a node that may have no replica: `via` are nodes that should have one.
+    pub async fn propose_via(
+        &self,
+        via: &[NodeId],
+        group: GroupId,
+        entry: Entry,
+        timeout: Duration,
+    ) -> Result<Committed, ProposeError> {
+        self.node.propose(via, group, entry, timeout).await
+    }
+
+    /// Waits until the replica here has everything that was committed when this was called; gives the index.
+    pub async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
+        self.node.linear(group, timeout).await
+    }
+
+    /// The last index applied here; 0 if there is no replica.
+    pub fn applied(&self, group: GroupId) -> u64 {
+        self.node.replica(group).map_or(0, |replica| replica.core.applied())
+    }
+
+    /// Looks into the machine here, between two entries. Waits for the entry that is being applied, so call
+    /// it from a thread that may wait that long; never from inside a machine, and do not propose in `f`.
+    /// `None`: no replica here, or it is fenced or has stopped.
+    pub fn with_machine<R>(&self, group: GroupId, f: impl FnOnce(&mut dyn Machine) -> R) -> Option<R> {
+        self.node.replica(group)?.core.with_machine(f)
+    }
+
+    /// Makes `new` the voters: asks those who are missing to join, catches them up, changes over, finishes.
+    /// From any node with a replica. Idempotent; gives up waiting after a minute, and the leader goes on.
+    pub async fn change_voters(&self, group: GroupId, new: &[NodeId]) -> Result<(), ChangeError> {
+        self.node.change_voters(group, new).await
+    }
+
+    /// The replica here. `None`: there is none.
+    pub fn status(&self, group: GroupId) -> Option<Status> {
+        self.node.replica(group).map(|replica| replica.status())
+    }
+
+    /// The groups with a replica here, in order.
+    pub fn list(&self) -> Vec<GroupId> {
+        self.node.list()
+    }
+
+    /// What happens from now on. Slow receivers miss the oldest events and are told so.
+    pub fn watch(&self) -> broadcast::Receiver<GroupEvent> {
+        self.node.events.subscribe()
+    }
+
+    /// Hands in a frame that `from` sent with [`Wire::send`]. Never blocks; malformed bytes are dropped
+    /// with a warning that names the peer.
+    pub fn receive(&self, from: NodeId, bytes: &[u8]) {
+        serve::receive(&self.node, from, bytes);
+    }
+
+    /// Ends the replica here and deletes its log and snapshots. Take the node out of the voters first.
+    pub async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
+        self.node.remove(group).await
+    }
+
+    /// Times that the log was synced since it was opened, for all groups together.
+    pub fn flushes(&self) -> u64 {
+        self.node.flushes()
+    }
+
+    /// Stops every group, writes what is pending and unlocks the folder.
+    pub async fn shutdown(&self) {
+        self.node.close().await;
+    }
+}

@@ -1,0 +1,328 @@
+//! What all groups of a node share, and how a group begins and ends on it.
+//!
+//! 1. A replica is in the map from when it can be found on the disk until it is deleted from it.
+//! 2. Beginning and ending are one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use futures::StreamExt;
+use openraft::{Raft, SnapshotPolicy};
+use pando_abi::NodeId;
+use pando_abi::limits::REPLICAS_MAX;
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+
+use crate::codec::record::GroupRecord;
+use crate::codec::wire::Packet;
+use crate::config::Config;
+use crate::disk::Disk;
+use crate::disk::log::GroupLog;
+use crate::entry::GroupId;
+use crate::error::{CreateError, OpenError};
+use crate::machine::{Machines, Wire};
+use crate::net::Link;
+use crate::net::peer::Peers;
+use crate::replica::apply::Replicated;
+use crate::replica::supervise::supervise;
+use crate::replica::{Core, Notice, Replica, Seed, blocking};
+use crate::status::GroupEvent;
+
+/// Groups that are restarted at once.
+const RESTARTS_AT_ONCE: usize = 8;
+/// Events kept for a slow receiver.
+const EVENTS_MAX: usize = 1024;
+
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) config: Config,
+    pub(crate) link: Arc<Link>,
+    pub(crate) runtime: Handle,
+    pub(crate) events: broadcast::Sender<GroupEvent>,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) in_flight_bytes: AtomicUsize,
+    pub(crate) closed: AtomicBool,
+    disk: Arc<Disk>,
+    machines: Arc<dyn Machines>,
+    raft: Arc<openraft::Config>,
+    notices: mpsc::UnboundedSender<Notice>,
+    replicas: RwLock<BTreeMap<GroupId, Arc<Replica>>>,
+    beginning: tokio::sync::Mutex<()>,
+}
+
+fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
+    let millis = |d: std::time::Duration| d.as_millis() as u64;
+    // openraft waits for a lease, as long as its longest timeout, and then for a random one on top; it
+    // bounds a request for votes, which a disk must sync, by its shortest. So the lease is half of our
+    // longest silence, and the random part begins at a quarter of it.
+    let lease = config.election_max / 2;
+    let shortest = config.election_min.saturating_sub(lease).max(config.election_max / 4).max(config.heartbeat * 3 / 2);
+    let raft = openraft::Config {
+        cluster_name: "pando".into(),
+        heartbeat_interval: millis(config.heartbeat),
+        election_timeout_min: millis(shortest).min(millis(lease).saturating_sub(1)),
+        election_timeout_max: millis(lease),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
+        max_in_snapshot_log_to_keep: config.log_keep,
+        purge_batch_size: 1,
+        // A replica further behind than this is brought up by a snapshot, if there is one to bring.
+        replication_lag_threshold: (config.snapshot_every + config.log_keep).max(1000),
+        install_snapshot_timeout: 20_000,
+        enable_pre_vote: Some(true),
+        // A leader that restarts stands for election like anybody: its term is over, so that machines
+        // are told of leadership by a new term's first entry, always.
+        enable_leader_restore: Some(false),
+        backoff: "50ms 100ms 200ms ...500ms".into(),
+        api_channel_size: Some(4096),
+        notification_channel_size: Some(4096),
+        ..Default::default()
+    };
+    raft.validate().map_err(|e| OpenError::Config(e.to_string()))
+}
+
+/// The voters as a set, or what is wrong with them.
+pub(crate) fn check_voters(voters: &[NodeId]) -> Result<BTreeSet<u64>, String> {
+    let set: BTreeSet<u64> = voters.iter().map(|n| u64::from(n.0)).collect();
+    match () {
+        _ if set.is_empty() => Err("there are none".into()),
+        _ if set.len() != voters.len() => Err("one stands there twice".into()),
+        _ if set.contains(&0) => Err("0 is no node".into()),
+        _ if set.len() > REPLICAS_MAX => Err(format!("{} of them, over the limit of {REPLICAS_MAX}", set.len())),
+        _ => Ok(set),
+    }
+}
+
+impl Node {
+    pub(crate) async fn open(
+        config: Config,
+        wire: Arc<dyn Wire>,
+        machines: Arc<dyn Machines>,
+    ) -> Result<Arc<Node>, OpenError> {
+        config.check().map_err(OpenError::Config)?;
+        let raft = Arc::new(raft_config(&config)?);
+        let dir = config.dir.clone();
+        let for_disk = config.clone();
+        let opened = blocking(move || Disk::open(&for_disk)).await;
+        let disk = opened.map_err(|source| OpenError::Io { what: "open", path: dir.clone(), source })??;
+        let (notices, inbox) = mpsc::unbounded_channel();
+        let node = Arc::new(Node {
+            id: u64::from(config.node.0),
+            link: Arc::new(Link::new(wire)),
+            runtime: Handle::current(),
+            events: broadcast::channel(EVENTS_MAX).0,
+            in_flight: Semaphore::new(config.in_flight_max),
+            in_flight_bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            disk: Arc::new(disk),
+            machines,
+            raft,
+            notices,
+            replicas: RwLock::default(),
+            beginning: tokio::sync::Mutex::new(()),
+            config,
+        });
+        let found = node.disk.groups();
+        let begun = futures::stream::iter(found)
+            .map(|(group, record)| {
+                let node = node.clone();
+                async move { node.begin(group, &record).await.map_err(|why| (group, why)) }
+            })
+            .buffer_unordered(RESTARTS_AT_ONCE);
+        let failed: Vec<_> = begun.filter_map(|r| async { r.err() }).collect().await;
+        if let Some((group, why)) = failed.into_iter().next() {
+            node.close().await;
+            return Err(OpenError::Damaged { path: dir, why: format!("group {group}: {why}") });
+        }
+        node.runtime.spawn(keep_house(Arc::downgrade(&node), inbox));
+        Ok(node)
+    }
+
+    pub(crate) fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
+        self.replicas.read().get(&group).cloned()
+    }
+
+    pub(crate) fn list(&self) -> Vec<GroupId> {
+        self.replicas.read().keys().copied().collect()
+    }
+
+    pub(crate) fn flushes(&self) -> u64 {
+        self.disk.appender.flushes()
+    }
+
+    /// Starts the replica of a record, from what the disk has.
+    async fn begin(&self, group: GroupId, record: &GroupRecord) -> Result<Arc<Replica>, String> {
+        let log = GroupLog::open(self.disk.clone(), record.region).map_err(|e| e.to_string())?;
+        let seed = Seed {
+            group,
+            node: self.id,
+            disk: self.disk.clone(),
+            log: log.clone(),
+            link: self.link.clone(),
+            attest_every: self.config.attest_every,
+            notices: self.notices.clone(),
+            machine: self.machines.make(group),
+        };
+        let core = Arc::new(Core::new(seed));
+        let replica = if let Some(why) = &record.fenced {
+            core.halt(why, true);
+            // Who the others were, as far as is known, so that proposals made here can go to them.
+            core.assume_members(&record.founders);
+            Replica::new(core, None)
+        } else {
+            let peers = Peers { group, link: self.link.clone(), notices: self.notices.clone() };
+            let machine = Replicated { core: core.clone() };
+            match Raft::new(self.id, self.raft.clone(), peers, log, machine).await {
+                Ok(raft) => Replica::new(core, Some(raft)),
+                Err(e) => {
+                    // This group takes no part; the node and its other groups do.
+                    core.halt(&e.to_string(), false);
+                    let why = core.halted().unwrap_or_default();
+                    tracing::error!(%group, %why, "a replica could not be started");
+                    let _ = self.events.send(GroupEvent::Stopped { group, why });
+                    core.assume_members(&record.founders);
+                    Replica::new(core, None)
+                }
+            }
+        };
+        let replica = Arc::new(replica);
+        self.replicas.write().insert(group, replica.clone());
+        let (events, idle) = (self.events.clone(), self.config.checkpoint_idle);
+        self.runtime.spawn(supervise(replica.clone(), events, idle));
+        Ok(replica)
+    }
+
+    /// Makes the replica here if there is none. With founders: initialises if this node is the smallest.
+    pub(crate) async fn add(&self, group: GroupId, founders: Option<&[NodeId]>) -> Result<(), CreateError> {
+        let founders = match founders {
+            Some(voters) => {
+                let set = check_voters(voters).map_err(CreateError::Voters)?;
+                if !set.contains(&self.id) {
+                    return Err(CreateError::Voters(format!("this node, {}, is not among them", self.config.node)));
+                }
+                set
+            }
+            None => BTreeSet::new(),
+        };
+        let stopped = |e: String| CreateError::Stopped(e);
+        let _one = self.beginning.lock().await;
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(stopped("the node is closing".into()));
+        }
+        let listed: Vec<u64> = founders.iter().copied().collect();
+        let record = self.disk.add_group(group, &listed).await.map_err(|e| stopped(e.to_string()))?;
+        if !founders.is_empty() && !record.founders.is_empty() && record.founders != listed {
+            return Err(CreateError::Exists);
+        }
+        let replica = match self.replica(group) {
+            Some(replica) => replica,
+            None => self.begin(group, &record).await.map_err(stopped)?,
+        };
+        // Only a founder that was told so when it began initialises: whoever joined waits to be found.
+        let initialises = record.founders.first() == Some(&self.id) && !founders.is_empty();
+        if let Some(raft) = replica.running()
+            && initialises
+            && !raft.is_initialized().await.map_err(|e| stopped(e.to_string()))?
+            && let Err(e) = raft.initialize(founders).await
+        {
+            // A leader may have found it meanwhile, which is as good.
+            tracing::debug!(%group, %e, "not initialised");
+        }
+        Ok(())
+    }
+
+    /// Ends the replica here and deletes what it has on the disk.
+    pub(crate) async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
+        let _one = self.beginning.lock().await;
+        let gone = self.replicas.write().remove(&group);
+        if let Some(replica) = gone {
+            replica.end().await;
+        }
+        self.disk.remove_group(group).await.map_err(|e| CreateError::Stopped(e.to_string()))
+    }
+
+    /// Ends every replica, writes what is pending and lets go of the folder.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.in_flight.close();
+        let _one = self.beginning.lock().await;
+        let replicas: Vec<_> = std::mem::take(&mut *self.replicas.write()).into_values().collect();
+        futures::stream::iter(replicas).for_each_concurrent(16, |replica| async move { replica.end().await }).await;
+        let disk = self.disk.clone();
+        if let Err(e) = blocking(move || disk.close()).await {
+            tracing::error!(%e, "the log was not closed in order");
+        }
+    }
+
+    async fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Fence { group, why } => {
+                let Some(replica) = self.replica(group) else { return };
+                if replica.ending.load(Ordering::Relaxed) {
+                    return;
+                }
+                tracing::error!(%group, %why, "the replica here is fenced");
+                if let Err(e) = self.disk.fence_group(group, &why).await {
+                    tracing::error!(%group, %e, "the fence could not be written");
+                }
+                for to in replica.core.member_nodes() {
+                    self.link.send(to, &Packet::Fenced { group: group.0, why: why.clone() }, false);
+                }
+                let _ = self.events.send(GroupEvent::Fenced { group, node: self.config.node, why });
+                replica.end().await;
+            }
+            Notice::Minority { group, node, why } => {
+                tracing::error!(%group, node, %why, "a replica disagrees with the majority");
+                let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
+            }
+            Notice::Lost { group, node, index } => {
+                let Some(replica) = self.replica(group) else { return };
+                let why = format!(
+                    "its log has lost entries that it had acknowledged, up to index {index}: take it out of the \
+                     voters and let it join again under a new number"
+                );
+                if replica.core.note_fenced(node, &why) {
+                    tracing::error!(%group, node, %why, "a replica lost acknowledged entries");
+                    let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
+                }
+            }
+            Notice::Split { group, index } => {
+                tracing::error!(%group, index, "replicas disagree and neither side has a majority");
+                let _ = self.events.send(GroupEvent::Diverged { group, index });
+            }
+        }
+    }
+}
+
+/// Serves notices and drops old log files until the node is gone.
+async fn keep_house(node: Weak<Node>, mut inbox: mpsc::UnboundedReceiver<Notice>) {
+    let mut purge = tokio::time::interval(Disk::purge_interval());
+    purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            notice = inbox.recv() => {
+                let (Some(notice), Some(node)) = (notice, node.upgrade()) else { return };
+                node.notice(notice).await;
+            }
+            _ = purge.tick() => {
+                let Some(node) = node.upgrade() else { return };
+                if node.closed.load(Ordering::Relaxed) {
+                    return;
+                }
+                let disk = node.disk.clone();
+                match blocking(move || disk.purge()).await {
+                    // The engine panics when a sync fails.
+                    Err(e) => (node.config.fatal)(format!("old log files could not be rewritten: {e}")),
+                    Ok(Err(e)) => tracing::error!(%e, "old log files could not be dropped"),
+                    // These hold old files in use: a snapshot lets go of them.
+                    Ok(Ok(held)) => for replica in held.into_iter().filter_map(|group| node.replica(group)) {
+                        if let Some(raft) = replica.running() {
+                            let _ = raft.trigger().snapshot().await;
+                        }
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Answering other nodes.
+//!
+//! 1. A peer speaks only for itself: a vote it sends names it.
+//! 2. What openraft would panic on is refused before it gets there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
+use openraft::{ReadPolicy, Snapshot};
+use pando_abi::NodeId;
+
+use super::node::Node;
+use crate::attest::Word;
+use crate::codec::Malformed;
+use crate::codec::record::{LogIdRecord, LogRecord, VoteRecord};
+use crate::codec::wire::{Answer, Ask, Packet, group_of};
+use crate::disk::snapshots::{SNAPSHOT_BYTES_MAX, unpack};
+use crate::entry::GroupId;
+use crate::net::warn;
+use crate::replica::apply::openraft_meta;
+use crate::replica::{GroupRaft, Incoming, Replica, blocking};
+use crate::status::GroupEvent;
+use crate::types::{Types, Vote};
+
+/// The longest a peer can make this node work on one of its questions.
+const SERVE_MAX: Duration = Duration::from_secs(60);
+
+/// No log is this long: arithmetic on indexes and terms from a peer stays far from its end.
+const NUMBER_MAX: u64 = 1 << 62;
+
+/// What a peer sent makes no sense.
+struct Nonsense(String);
+
+impl From<Malformed> for Nonsense {
+    fn from(e: Malformed) -> Self {
+        Nonsense(e.to_string())
+    }
+}
+
+fn nonsense<T>(why: &str) -> Result<T, Nonsense> {
+    Err(Nonsense(why.to_string()))
+}
+
+/// Takes a frame. Never blocks.
+pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
+    if node.closed.load(Ordering::Relaxed) {
+        return;
+    }
+    match node.link.receive(from, frame) {
+        Some(Packet::Ask { id, group, ask }) => {
+            let bulk = matches!(ask, Ask::Snapshot { .. });
+            let task = node.clone();
+            node.runtime.spawn(async move {
+                match serve(&task, from, group_of(group), ask).await {
+                    Ok(answer) => drop(task.link.send(from, &Packet::Answer { id, answer }, bulk)),
+                    Err(Nonsense(why)) => drop(warn(from, &why)),
+                }
+            });
+        }
+        Some(Packet::Attest { group, index, chain, root }) => {
+            if let Some(replica) = node.replica(group_of(group))
+                && replica.core.halted().is_none()
+                && replica.core.is_member(u64::from(from.0))
+            {
+                replica.core.hear(u64::from(from.0), index, Word { chain, root });
+            }
+        }
+        Some(Packet::Fenced { group, why }) => {
+            let group = group_of(group);
+            let news = node
+                .replica(group)
+                .is_some_and(|r| r.core.is_member(u64::from(from.0)) && r.core.note_fenced(u64::from(from.0), &why));
+            if news {
+                let _ = node.events.send(GroupEvent::Fenced { group, node: from, why });
+            }
+        }
+        // Answers and parts end in the link.
+        Some(Packet::Answer { .. } | Packet::Part { .. }) | None => {}
+    }
+}
+
+async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Result<Answer, Nonsense> {
+    if let Ask::Join = ask {
+        return Ok(match node.add(group, None).await {
+            Ok(()) => Answer::Done,
+            Err(e) => Answer::Failed { why: e.to_string() },
+        });
+    }
+    let Some(replica) = node.replica(group) else { return Ok(Answer::Unknown) };
+    let Some(raft) = replica.running() else {
+        let why = replica.core.halted().unwrap_or_default();
+        return Ok(if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } });
+    };
+    match ask {
+        Ask::Append { vote, prev, entries, commit } => append(raft, from, vote, prev, entries, commit).await,
+        Ask::Vote { vote, last, transfer } => {
+            plausible(vote, &[last])?;
+            let mut request = VoteRequest::new(candidate(from, vote)?, last.map(Into::into));
+            request.leadership_transfer = transfer;
+            Ok(raft.vote(request).await.map_or_else(stopped, voted))
+        }
+        Ask::PreVote { vote, last } => {
+            plausible(vote, &[last])?;
+            let request = VoteRequest::new(candidate(from, vote)?, last.map(Into::into));
+            Ok(raft.pre_vote(request).await.map_or_else(stopped, voted))
+        }
+        Ask::Snapshot { vote, transfer, total, offset, bytes } => {
+            leader(from, vote)?;
+            plausible(vote, &[])?;
+            snapshot(&replica, raft, from, vote.into(), Chunk { transfer, total, offset, bytes }).await
+        }
+        Ask::Transfer { from: vote, to, last } => {
+            leader(from, vote)?;
+            plausible(vote, &[last])?;
+            let request = TransferLeaderRequest::new(vote.into(), to, last.map(Into::into));
+            Ok(match raft.handle_transfer_leader(request).await {
+                Ok(Ok(())) => Answer::Done,
+                Ok(Err(e)) => Answer::Failed { why: e.to_string() },
+                Err(e) => stopped(e),
+            })
+        }
+        Ask::Propose { entry, timeout_ms } => {
+            let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
+            Ok(node.propose_for_peer(&replica, entry, timeout).await)
+        }
+        Ask::ReadIndex { timeout_ms } => {
+            let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
+            Ok(read_index(raft, timeout).await)
+        }
+        Ask::ChangeVoters { voters, timeout_ms } => {
+            let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
+            Ok(node.change_as_leader(&replica, voters, timeout).await)
+        }
+        Ask::Join => Ok(Answer::Done),
+    }
+}
+
+fn stopped(e: impl std::fmt::Display) -> Answer {
+    Answer::Stopped { why: e.to_string() }
+}
+
+fn voted(response: VoteResponse<Types>) -> Answer {
+    Answer::Voted {
+        vote: response.vote.into(),
+        granted: response.vote_granted,
+        last: response.last_log_id.map(Into::into),
+    }
+}
+
+fn plausible(vote: VoteRecord, positions: &[Option<LogIdRecord>]) -> Result<(), Nonsense> {
+    let far = |at: &LogIdRecord| at.term > NUMBER_MAX || at.index > NUMBER_MAX;
+    if vote.term > NUMBER_MAX || positions.iter().flatten().any(far) {
+        return nonsense("a number beyond reason");
+    }
+    Ok(())
+}
+
+/// The vote of a candidate that speaks for itself.
+fn candidate(from: NodeId, vote: VoteRecord) -> Result<Vote, Nonsense> {
+    if vote.node != u64::from(from.0) || vote.committed {
+        return nonsense("a vote that is not its sender's candidacy");
+    }
+    Ok(vote.into())
+}
+
+/// The vote of a leader that speaks for itself.
+fn leader(from: NodeId, vote: VoteRecord) -> Result<(), Nonsense> {
+    if vote.node != u64::from(from.0) || !vote.committed {
+        return nonsense("a leader's message under a vote that is not its sender's");
+    }
+    Ok(())
+}
+
+async fn append(
+    raft: &GroupRaft,
+    from: NodeId,
+    vote: VoteRecord,
+    prev: Option<LogIdRecord>,
+    entries: Vec<LogRecord>,
+    commit: Option<LogIdRecord>,
+) -> Result<Answer, Nonsense> {
+    leader(from, vote)?;
+    plausible(vote, &[prev, commit])?;
+    let first = prev.map_or(0, |id| id.index.saturating_add(1));
+    let mut term = prev.map_or(0, |id| id.term);
+    for (entry, index) in entries.iter().zip(first..) {
+        if entry.at.index != index || entry.at.term < term || entry.at.term > vote.term {
+            return nonsense("entries out of order");
+        }
+        term = entry.at.term;
+    }
+    let entries = entries.into_iter().map(LogRecord::into_entry).collect::<Result<Vec<_>, _>>()?;
+    let request = AppendEntriesRequest {
+        vote: vote.into(),
+        prev_log_id: prev.map(Into::into),
+        entries,
+        leader_commit: commit.map(Into::into),
+    };
+    Ok(match raft.append_entries(request).await {
+        Ok(AppendEntriesResponse::Success) => Answer::Appended,
+        Ok(AppendEntriesResponse::PartialSuccess(last)) => Answer::AppendedUpTo { last: last.map(Into::into) },
+        Ok(AppendEntriesResponse::Conflict) => Answer::Conflict,
+        Ok(AppendEntriesResponse::HigherVote(vote)) => Answer::Higher { vote: vote.into() },
+        Err(e) => stopped(e),
+    })
+}
+
+struct Chunk {
+    transfer: u64,
+    total: u64,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+async fn snapshot(
+    replica: &Arc<Replica>,
+    raft: &GroupRaft,
+    from: NodeId,
+    vote: Vote,
+    chunk: Chunk,
+) -> Result<Answer, Nonsense> {
+    if chunk.total > SNAPSHOT_BYTES_MAX || chunk.offset.saturating_add(chunk.bytes.len() as u64) > chunk.total {
+        return nonsense("a snapshot's chunk outside of its length");
+    }
+    // A deposed leader hears so at once, and cannot disturb what a newer one sends.
+    if let Some(mine) = replica.core.log.vote()
+        && mine.leader_id.term > vote.leader_id.term
+    {
+        return Ok(Answer::Higher { vote: mine.into() });
+    }
+    let complete = {
+        let mut incoming = replica.incoming.lock();
+        let same = |i: &Incoming| i.from == from && i.transfer == chunk.transfer && i.total == chunk.total;
+        if !incoming.as_ref().is_some_and(same) {
+            let begun = Incoming { from, transfer: chunk.transfer, total: chunk.total, bytes: Vec::new() };
+            *incoming = Some(begun);
+        }
+        let Some(current) = incoming.as_mut() else { return nonsense("no transfer") };
+        let have = current.bytes.len() as u64;
+        if chunk.offset == have {
+            current.bytes.extend_from_slice(&chunk.bytes);
+        }
+        let have = current.bytes.len() as u64;
+        if have < current.total || chunk.offset.saturating_add(chunk.bytes.len() as u64) != current.total {
+            return Ok(Answer::SnapshotNext { offset: have });
+        }
+        incoming.take()
+    };
+    let Some(complete) = complete else { return nonsense("no transfer") };
+    let file = bytes::Bytes::from(complete.bytes);
+    let checked = file.clone();
+    let unpacked = blocking(move || unpack(&checked)).await.map_err(|e| Nonsense(e.to_string()))?;
+    let (meta, _) = unpacked?;
+    let beyond = |at: Option<LogIdRecord>| at.is_some_and(|at| at.term > vote.leader_id.term);
+    let far = meta.last.is_some_and(|at| at.index > NUMBER_MAX);
+    let unordered = meta.membership_at.map(|at| (at.term, at.index)) > meta.last.map(|at| (at.term, at.index));
+    if meta.last.is_none() || far || beyond(meta.last) || unordered {
+        return nonsense("a snapshot from beyond its sender's term");
+    }
+    let snapshot = Snapshot { meta: openraft_meta(&meta)?, snapshot: file };
+    Ok(match raft.install_full_snapshot(vote, snapshot).await {
+        Ok(response) => Answer::SnapshotDone { vote: response.vote.into() },
+        Err(e) => stopped(e),
+    })
+}
+
+/// The index that a linear read must wait for, if this node leads and reaches a quorum.
+pub(crate) async fn read_index(raft: &GroupRaft, timeout: Duration) -> Answer {
+    use openraft::errors::{LinearizableReadError, RaftError};
+    match tokio::time::timeout(timeout, raft.get_read_log_id(ReadPolicy::ReadIndex)).await {
+        Ok(Ok((read, _))) => Answer::Read { index: read.log_id().index },
+        Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {
+            Answer::NotLeader { leader: to.leader_id }
+        }
+        Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => {
+            Answer::NotLeader { leader: None }
+        }
+        Ok(Err(RaftError::Fatal(e))) => stopped(e),
+    }
+}

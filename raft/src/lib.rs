@@ -1,0 +1,40 @@
+//! Groups: one process in many places. Log, machine, membership.
+//!
+//! Owns openraft, the log engine and sled; knows neither actors nor Wasm. The kernel gives it a
+//! [`Machine`] per group and a [`Wire`] between nodes, and gets a log that a quorum agrees on.
+//!
+//! 1. Nothing is acknowledged, to a peer or a proposer, before it is on the disk (one flush for all groups).
+//! 2. No type of openraft, and no encoding of it, leaves this crate.
+//! 3. Bytes from a peer are validated before they mean anything; the worst they cause is a warning.
+//! 4. A replica that disagrees with a majority about the chain takes no further part.
+//! 5. A node whose folder was lost must come back under a new [`NodeId`]: it has forgotten what it
+//!    voted for and acknowledged, and under its old number could undo both.
+
+#![forbid(unsafe_code)]
+
+mod attest;
+mod chain;
+mod codec;
+mod config;
+mod disk;
+mod entry;
+mod error;
+mod groups;
+mod machine;
+mod net;
+mod replica;
+mod status;
+mod store;
+mod types;
+
+pub use config::{Config, Fatal};
+pub use entry::{Committed, Entry, GroupId, PAYLOAD_BYTES_MAX};
+pub use error::{ChangeError, CreateError, LinearError, OpenError, ProposeError, StoreError};
+pub use groups::Groups;
+pub use machine::{Applied, Machine, Machines, Wire};
+pub use pando_abi::NodeId;
+pub use status::{GroupEvent, Role, Status};
+pub use store::{Store, Tree};
+
+/// Bytes of one frame given to [`Wire::send`], at most.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,207 @@
+//! One replica's way to one other: openraft's questions in our packets.
+//!
+//! 1. Every question is bounded by the soft TTL that openraft gives with it.
+//! 2. A peer that denies what it acknowledged under the same leader has lost it, and is reported.
+//! 3. A snapshot goes in chunks below a frame, one unanswered at a time, each bounded by that TTL.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use pando_abi::NodeId;
+use tokio::sync::mpsc;
+
+use super::{AskError, Link};
+use crate::codec::wire::{Answer, Ask};
+use crate::entry::GroupId;
+use crate::replica::Notice;
+use crate::types::{LogId, SnapshotOf, Types, Vote};
+
+/// Bytes of a snapshot in one frame.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// Makes the ways of one group.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    pub(crate) group: GroupId,
+    pub(crate) link: Arc<Link>,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+}
+
+/// A way to one node.
+pub(crate) struct Peer {
+    group: GroupId,
+    link: Arc<Link>,
+    notices: mpsc::UnboundedSender<Notice>,
+    to: NodeId,
+    /// The last position that the peer acknowledged, and under which leader.
+    acked: Option<(Vote, LogId)>,
+}
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = Peer;
+    async fn new_client(&mut self, target: u64, _: &()) -> Peer {
+        Peer {
+            group: self.group,
+            link: self.link.clone(),
+            notices: self.notices.clone(),
+            to: NodeId(target as u32),
+            acked: None,
+        }
+    }
+}
+
+fn unexpected(answer: Answer) -> RPCError<Types> {
+    match answer {
+        // Worth a pause: it will not change at once.
+        Answer::Unknown | Answer::Fenced { .. } | Answer::Stopped { .. } | Answer::Failed { .. } => {
+            RPCError::Unreachable(Unreachable::from_string(format!("{answer:?}")))
+        }
+        other => RPCError::Network(NetworkError::from_string(format!("unexpected answer {other:?}"))),
+    }
+}
+
+impl Peer {
+    async fn ask(&self, ask: Ask, bulk: bool, timeout: Duration) -> Result<Answer, RPCError<Types>> {
+        self.link.ask(self.to, self.group, ask, bulk, timeout).await.map_err(|e| match e {
+            AskError::Down => RPCError::Unreachable(Unreachable::new(&e)),
+            AskError::Timeout => RPCError::Network(NetworkError::new(&e)),
+        })
+    }
+
+    /// Remembers what the peer has, under this leader.
+    fn acknowledged(&mut self, vote: Vote, last: Option<LogId>) {
+        let before = self.acked.filter(|(under, _)| *under == vote).map(|(_, at)| at);
+        self.acked = last.max(before).map(|at| (vote, at));
+    }
+
+    /// The peer does not have `prev`. If it had, its disk has lost it: openraft would try for ever in silence.
+    fn denied(&self, vote: Vote, prev: LogId) {
+        if self.acked.is_some_and(|(under, at)| under == vote && prev <= at) {
+            let lost = Notice::Lost { group: self.group, node: u64::from(self.to.0), index: prev.index };
+            // The node is closing if nobody listens.
+            let _ = self.notices.send(lost);
+        }
+    }
+
+    async fn ask_vote(&self, ask: Ask, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.ask(ask, false, option.soft_ttl()).await? {
+            Answer::Voted { vote, granted, last } => {
+                Ok(VoteResponse { vote: vote.into(), vote_granted: granted, last_log_id: last.map(Into::into) })
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn send_snapshot(&self, vote: Vote, bytes: bytes::Bytes, ttl: Duration) -> Result<Vote, RPCError<Types>> {
+        static TRANSFERS: AtomicU64 = AtomicU64::new(1);
+        let transfer = TRANSFERS.fetch_add(1, Ordering::Relaxed);
+        let mut offset = 0;
+        loop {
+            let end = bytes.len().min(offset + CHUNK_BYTES);
+            let ask = Ask::Snapshot {
+                vote: vote.into(),
+                transfer,
+                total: bytes.len() as u64,
+                offset: offset as u64,
+                bytes: bytes[offset..end].to_vec(),
+            };
+            match self.ask(ask, true, ttl).await? {
+                Answer::SnapshotNext { offset: next } if next as usize <= bytes.len() => offset = next as usize,
+                Answer::SnapshotDone { vote } => return Ok(vote.into()),
+                Answer::Higher { vote } => return Ok(vote.into()),
+                other => return Err(unexpected(other)),
+            }
+        }
+    }
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = bytes::Bytes;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let ask = Ask::Append {
+            vote: rpc.vote.into(),
+            prev: rpc.prev_log_id.map(Into::into),
+            entries: rpc.entries.iter().map(Into::into).collect(),
+            commit: rpc.leader_commit.map(Into::into),
+        };
+        let end = rpc.entries.last().map(|e| e.log_id).or(rpc.prev_log_id);
+        match self.ask(ask, false, option.soft_ttl()).await? {
+            Answer::Appended => {
+                self.acknowledged(rpc.vote, end);
+                Ok(AppendEntriesResponse::Success)
+            }
+            Answer::AppendedUpTo { last } => Ok(AppendEntriesResponse::PartialSuccess(last.map(Into::into))),
+            // openraft unwraps `prev` here; a peer that claims a conflict with nothing is lying.
+            Answer::Conflict if let Some(prev) = rpc.prev_log_id => {
+                self.denied(rpc.vote, prev);
+                Ok(AppendEntriesResponse::Conflict)
+            }
+            Answer::Higher { vote } => Ok(AppendEntriesResponse::HigherVote(vote.into())),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let (vote, last) = (rpc.vote.into(), rpc.last_log_id.map(Into::into));
+        self.ask_vote(Ask::Vote { vote, last, transfer: rpc.leadership_transfer }, option).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let (vote, last) = (rpc.vote.into(), rpc.last_log_id.map(Into::into));
+        self.ask_vote(Ask::PreVote { vote, last }, option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        tokio::select! {
+            sent = self.send_snapshot(vote, snapshot.snapshot, option.soft_ttl()) => Ok(SnapshotResponse::new(sent?)),
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let ask = Ask::Transfer {
+            from: (*req.from_leader()).into(),
+            to: *req.to_node_id(),
+            last: req.last_log_id().map(|id| (*id).into()),
+        };
+        match self.ask(ask, false, option.soft_ttl()).await? {
+            Answer::Done => Ok(Ok(())),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        None
+    }
+}

@@ -1,0 +1,428 @@
+//! One group on this node: the machine, and what surrounds it.
+//!
+//! [`Core`] is what applying needs (the machine, the chain, who has attested what); [`Replica`] adds
+//! openraft and what the node's services need.
+//!
+//! 1. The machine is touched only under `slot`, and `slot` is never held across an await or on a
+//!    thread that the network needs; [`Core::hear`], [`Core::applied`] and the members never take it.
+//! 2. A fenced replica applies nothing.
+//! 3. `role(true, t)` is told when the blank entry of term `t` is applied, if this node still leads.
+
+pub(crate) mod apply;
+pub(crate) mod supervise;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::{Raft, ServerState};
+use pando_abi::NodeId;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use crate::attest::{Attestations, Finding, Word};
+use crate::chain::Chain;
+use crate::codec::wire::Packet;
+use crate::disk::Disk;
+use crate::disk::log::GroupLog;
+use crate::entry::GroupId;
+use crate::machine::Machine;
+use crate::net::Link;
+use crate::status::{Role, Status};
+use crate::types::{LogId, StoredMembership, Types};
+use apply::Replicated;
+
+pub(crate) type GroupRaft = Raft<Types, Replicated>;
+
+/// What a replica asks of its node.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// Fence the replica here.
+    Fence { group: GroupId, why: String },
+    /// Another replica is in the minority.
+    Minority { group: GroupId, node: u64, why: String },
+    /// Another replica no longer has what it acknowledged.
+    Lost { group: GroupId, node: u64, index: u64 },
+    /// Replicas disagree without a majority.
+    Split { group: GroupId, index: u64 },
+}
+
+/// The part of a replica that applies.
+pub(crate) struct Core {
+    pub(crate) group: GroupId,
+    pub(crate) node: u64,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) log: GroupLog,
+    link: Arc<Link>,
+    attest_every: u64,
+    notices: mpsc::UnboundedSender<Notice>,
+    slot: Mutex<Slot>,
+    applied: watch::Sender<u64>,
+    /// The last agreed index, and the last index with an entry of the machine.
+    agreed: AtomicU64,
+    worked: AtomicU64,
+    members: Mutex<Members>,
+    heard: Mutex<Heard>,
+    halted: Mutex<Option<String>>,
+    fenced: AtomicBool,
+    /// Whether snapshots may no longer be saved; held while one is.
+    saved_last: Mutex<bool>,
+}
+
+/// The machine and what is true of it at its last applied entry.
+struct Slot {
+    machine: Box<dyn Machine>,
+    last: Option<LogId>,
+    membership: StoredMembership,
+    chain: Chain,
+    told: Option<(bool, u64)>,
+}
+
+#[derive(Default)]
+struct Members {
+    voters: BTreeSet<u64>,
+    all: BTreeSet<u64>,
+    chain: Chain,
+}
+
+#[derive(Default)]
+struct Heard {
+    words: Attestations,
+    attested: u64,
+    minority: BTreeMap<u64, String>,
+    split: bool,
+}
+
+/// What [`Core::open`] needs.
+pub(crate) struct Seed {
+    pub(crate) group: GroupId,
+    pub(crate) node: u64,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) log: GroupLog,
+    pub(crate) link: Arc<Link>,
+    pub(crate) attest_every: u64,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) machine: Box<dyn Machine>,
+}
+
+impl Core {
+    pub(crate) fn new(seed: Seed) -> Core {
+        let slot = Slot {
+            machine: seed.machine,
+            last: None,
+            membership: StoredMembership::default(),
+            chain: Chain::default(),
+            told: None,
+        };
+        Core {
+            group: seed.group,
+            node: seed.node,
+            disk: seed.disk,
+            log: seed.log,
+            link: seed.link,
+            attest_every: seed.attest_every,
+            notices: seed.notices,
+            slot: Mutex::new(slot),
+            applied: watch::Sender::new(0),
+            agreed: AtomicU64::new(0),
+            worked: AtomicU64::new(0),
+            members: Mutex::default(),
+            heard: Mutex::default(),
+            halted: Mutex::new(None),
+            fenced: AtomicBool::new(false),
+            saved_last: Mutex::new(false),
+        }
+    }
+
+    /// The last applied index.
+    pub(crate) fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Wakes when more is applied.
+    pub(crate) fn watch_applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Entries of the machine stand behind the last agreed index.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.worked.load(Ordering::Relaxed) > self.agreed.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing more is applied here.
+    pub(crate) fn halted(&self) -> Option<String> {
+        self.halted.lock().clone()
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing is applied. The first reason stands.
+    pub(crate) fn halt(&self, why: &str, fenced: bool) {
+        self.halted.lock().get_or_insert_with(|| why.to_string());
+        if fenced {
+            self.fenced.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks into the machine between two entries.
+    pub(crate) fn with_machine<R>(&self, f: impl FnOnce(&mut dyn Machine) -> R) -> Option<R> {
+        if self.halted.lock().is_some() {
+            return None;
+        }
+        Some(f(&mut *self.slot.lock().machine))
+    }
+
+    /// This replica leads right now, by the vote that is on its disk.
+    fn leads(&self) -> Option<u64> {
+        let vote = self.log.vote()?;
+        (vote.committed && vote.leader_id.voted_for == self.node).then_some(vote.leader_id.term)
+    }
+
+    /// This replica does not lead: tells the machine, unless that changed meanwhile. Blocks.
+    pub(crate) fn follow(&self, term: u64, learner: bool) {
+        let mut slot = self.slot.lock();
+        if learner || self.leads().is_none() {
+            slot.tell(false, term);
+        }
+    }
+
+    /// The other members, and the voters.
+    fn others(&self) -> (Vec<NodeId>, BTreeSet<u64>) {
+        let members = self.members.lock();
+        let others = members.all.iter().filter(|n| **n != self.node).map(|n| NodeId(*n as u32)).collect();
+        (others, members.voters.clone())
+    }
+
+    /// The other members, as far as applied here.
+    pub(crate) fn member_nodes(&self) -> Vec<NodeId> {
+        self.others().0
+    }
+
+    /// What to go by when nothing was applied.
+    pub(crate) fn assume_members(&self, founders: &[u64]) {
+        let mut members = self.members.lock();
+        if members.all.is_empty() {
+            members.all = founders.iter().copied().collect();
+            members.voters = members.all.clone();
+        }
+    }
+
+    /// Makes `file` the group's snapshot on the disk, unless this replica has ended. Blocks.
+    fn save_snapshot(&self, file: &bytes::Bytes) -> io::Result<()> {
+        let ended = self.saved_last.lock();
+        if *ended {
+            return Err(io::Error::other("the replica has ended"));
+        }
+        self.disk.snapshots.save(self.group, file)
+    }
+
+    /// Whether `node` is a member, as far as applied here.
+    pub(crate) fn is_member(&self, node: u64) -> bool {
+        self.members.lock().all.contains(&node)
+    }
+
+    /// Says to the others what this replica has, and compares.
+    fn attest(&self, index: u64, word: Word) {
+        let (others, _) = self.others();
+        let packet = Packet::Attest { group: self.group.0, index, chain: word.chain, root: word.root };
+        for to in others {
+            // Lost words are no harm: there is always a next agreed index.
+            self.link.send(to, &packet, false);
+        }
+        self.hear(self.node, index, word);
+    }
+
+    /// Hears what a replica has at an agreed index.
+    pub(crate) fn hear(&self, from: u64, index: u64, word: Word) {
+        let (_, voters) = self.others();
+        let mut heard = self.heard.lock();
+        for finding in heard.words.hear(index, from, word, &voters) {
+            let notice = match finding {
+                Finding::Agrees { node, index } => {
+                    heard.minority.remove(&node);
+                    if node == self.node {
+                        heard.attested = heard.attested.max(index);
+                    }
+                    continue;
+                }
+                Finding::Minority { node, why, .. } if node == self.node => {
+                    // At once, so that not one more entry is applied; the node does the rest.
+                    self.halt(&why, true);
+                    Notice::Fence { group: self.group, why }
+                }
+                Finding::Minority { node, why, .. } => {
+                    if heard.minority.insert(node, why.clone()).is_some() {
+                        continue;
+                    }
+                    Notice::Minority { group: self.group, node, why }
+                }
+                Finding::Split { index } => {
+                    if std::mem::replace(&mut heard.split, true) {
+                        continue;
+                    }
+                    Notice::Split { group: self.group, index }
+                }
+            };
+            // The node is closing if nobody listens.
+            let _ = self.notices.send(notice);
+        }
+    }
+
+    /// Notes that another replica fenced itself; whether that is news.
+    pub(crate) fn note_fenced(&self, node: u64, why: &str) -> bool {
+        self.heard.lock().minority.insert(node, why.to_string()).is_none()
+    }
+}
+
+impl Slot {
+    fn tell(&mut self, leading: bool, term: u64) {
+        let news = match self.told {
+            None => true,
+            Some((was, since)) => term > since || term == since && leading != was,
+        };
+        if news {
+            self.told = Some((leading, term));
+            self.machine.role(leading, term);
+        }
+    }
+}
+
+/// A group on this node.
+pub(crate) struct Replica {
+    pub(crate) core: Arc<Core>,
+    /// None: found fenced on the disk, or failed to start.
+    pub(crate) raft: Option<GroupRaft>,
+    /// Held while this leader changes the voters.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// The node is ending this replica: what follows is no failure.
+    pub(crate) ending: AtomicBool,
+    /// A snapshot that is coming in.
+    pub(crate) incoming: Mutex<Option<Incoming>>,
+}
+
+/// The bytes of a snapshot so far.
+pub(crate) struct Incoming {
+    pub(crate) from: NodeId,
+    pub(crate) transfer: u64,
+    pub(crate) total: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What is known of leadership here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lead {
+    pub(crate) leader: Option<u64>,
+    pub(crate) term: u64,
+    pub(crate) state: ServerState,
+    pub(crate) joint: bool,
+}
+
+impl Replica {
+    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>) -> Replica {
+        Replica {
+            core,
+            raft,
+            changing: tokio::sync::Mutex::new(()),
+            ending: AtomicBool::new(false),
+            incoming: Mutex::new(None),
+        }
+    }
+
+    /// openraft, unless this replica takes no part.
+    pub(crate) fn running(&self) -> Option<&GroupRaft> {
+        self.raft.as_ref().filter(|_| self.core.halted.lock().is_none())
+    }
+
+    pub(crate) fn lead(&self) -> Option<Lead> {
+        let metrics = self.running()?.server_metrics();
+        let now = metrics.borrow_watched();
+        Some(Lead {
+            leader: now.current_leader,
+            term: now.vote.leader_id.term,
+            state: now.state,
+            joint: now.membership_config.membership().get_joint_config().len() > 1,
+        })
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let core = &self.core;
+        let halted = core.halted();
+        let fenced = halted.clone().filter(|_| core.is_fenced());
+        let (members, chain) = {
+            let members = core.members.lock();
+            ((members.voters.clone(), members.all.clone()), members.chain)
+        };
+        let (attested, fenced_peers) = {
+            let heard = core.heard.lock();
+            let peers = heard.minority.iter().filter(|(n, _)| **n != core.node);
+            (heard.attested, peers.map(|(n, why)| (NodeId(*n as u32), why.clone())).collect())
+        };
+        let nodes = |set: &BTreeSet<u64>| set.iter().map(|n| NodeId(*n as u32)).collect::<Vec<_>>();
+        let mut status = Status {
+            leader: None,
+            term: core.log.vote().map_or(0, |v| v.leader_id.term),
+            role: Role::Stopped,
+            voters: nodes(&members.0),
+            learners: nodes(&members.1.difference(&members.0).copied().collect()),
+            changing: false,
+            first_index: core.log.first_index(),
+            last_index: core.log.last_index(),
+            applied: core.applied(),
+            chain: chain.hash,
+            root: chain.root,
+            root_index: chain.root_index,
+            attested,
+            fenced,
+            fenced_peers,
+            stopped: halted,
+        };
+        if let Some(raft) = self.running() {
+            let metrics = raft.server_metrics();
+            let now = metrics.borrow_watched();
+            let membership = now.membership_config.membership();
+            status.leader = now.current_leader.map(|n| NodeId(n as u32));
+            status.term = now.vote.leader_id.term;
+            status.voters = nodes(&membership.voter_ids().collect());
+            status.learners = nodes(&membership.learner_ids().collect());
+            status.changing = membership.get_joint_config().len() > 1;
+            status.role = match now.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            };
+        }
+        status
+    }
+
+    /// Ends openraft here.
+    pub(crate) async fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        if let Some(raft) = &self.raft {
+            // It can only fail because it has ended already.
+            let _ = raft.shutdown().await;
+        }
+        // A snapshot under way is waited for; after this none reaches the folder.
+        let core = self.core.clone();
+        if let Err(e) = blocking(move || *core.saved_last.lock() = true).await {
+            tracing::debug!(%e, "not waited for a snapshot");
+        }
+    }
+}
+
+/// Runs what blocks off the async threads. A panic in it is an error.
+pub(crate) async fn blocking<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
+    tokio::task::spawn_blocking(f).await.map_err(|e| match e.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            io::Error::other(format!("the machine panicked: {}", text.unwrap_or_else(|| "no message".into())))
+        }
+        Err(_) => io::Error::other("the node is closing"),
+    })
+}

@@ -1,0 +1,229 @@
+//! Applying: openraft's state machine over a [`Core`].
+//!
+//! 1. Entries are applied in order, in batches, on threads that may block.
+//! 2. Between two entries of a batch, those who wait for the machine get their turn.
+//! 3. A snapshot is on the disk before openraft hears of it, so before the log behind it is purged.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, Snapshot};
+use parking_lot::MutexGuard;
+
+use super::{Core, blocking};
+use crate::attest::Word;
+use crate::chain::Chain;
+use crate::codec::record::MembershipRecord;
+use crate::codec::{Malformed, encode};
+use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::types::{
+    Command, LogEntry, LogId, Membership, Reply, SnapshotMeta, SnapshotOf, StoredMembership, Types, term_of,
+};
+
+/// Entries of one visit to a blocking thread.
+const BATCH: usize = 256;
+
+type Item = (LogEntry, Option<ApplyResponder<Types>>);
+
+/// What openraft holds.
+pub(crate) struct Replicated {
+    pub(crate) core: Arc<Core>,
+}
+
+fn invalid(e: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, e.to_string())
+}
+
+/// What a snapshot file says, as openraft wants it.
+pub(crate) fn openraft_meta(meta: &Meta) -> Result<SnapshotMeta, Malformed> {
+    let membership = Membership::try_from(meta.membership.clone())?;
+    Ok(SnapshotMeta {
+        last_log_id: meta.last.map(Into::into),
+        last_membership: StoredMembership::new(meta.membership_at.map(Into::into), membership),
+    })
+}
+
+impl Core {
+    /// Applies a batch. Blocks.
+    fn apply_batch(&self, batch: Vec<Item>) -> io::Result<()> {
+        let mut words = Vec::new();
+        let mut slot = self.slot.lock();
+        for (entry, responder) in batch {
+            if let Some(why) = self.halted() {
+                return Err(io::Error::other(why));
+            }
+            let LogId { index, .. } = entry.log_id;
+            let term = term_of(&entry.log_id);
+            let mut reply = Reply::default();
+            let mut agreed = self.attest_every > 0 && index % self.attest_every == 0 && index > 0;
+            match entry.payload {
+                EntryPayload::Blank => {
+                    slot.chain.other(term, index, b"blank");
+                    if self.leads() == Some(term) {
+                        slot.tell(true, term);
+                    }
+                }
+                EntryPayload::Normal(Command::Entry(entry)) => {
+                    let applied = slot.machine.apply(index, &entry);
+                    slot.chain.entry(term, index, &entry, &applied);
+                    self.worked.store(index, Ordering::Relaxed);
+                    reply.outcome = applied.outcome;
+                }
+                EntryPayload::Normal(Command::Checkpoint) => {
+                    slot.chain.other(term, index, b"checkpoint");
+                    agreed = true;
+                }
+                EntryPayload::Membership(membership) => {
+                    slot.chain.other(term, index, &encode(&MembershipRecord::from(&membership)));
+                    slot.membership = StoredMembership::new(Some(entry.log_id), membership);
+                }
+            }
+            if agreed {
+                let root = slot.machine.batch_end();
+                slot.chain.root(index, root);
+                self.agreed.store(index, Ordering::Relaxed);
+                words.push((index, Word { chain: slot.chain.hash, root }));
+            }
+            slot.last = Some(entry.log_id);
+            if let Some(responder) = responder {
+                // Whoever hears of this entry must find it applied.
+                self.applied.send_replace(index);
+                responder.send(reply);
+            }
+            MutexGuard::bump(&mut slot);
+        }
+        self.publish(&slot);
+        drop(slot);
+        for (index, word) in words {
+            self.attest(index, word);
+        }
+        Ok(())
+    }
+
+    /// Makes what the slot knows visible to those who must not wait for it.
+    fn publish(&self, slot: &super::Slot) {
+        let membership = slot.membership.membership();
+        let mut members = self.members.lock();
+        members.voters = membership.voter_ids().collect();
+        members.all = membership.nodes().map(|(id, ())| *id).collect();
+        members.chain = slot.chain;
+        drop(members);
+        self.applied.send_replace(slot.last.map_or(0, |id| id.index));
+    }
+
+    /// The state now, as a snapshot file. Blocks.
+    fn pack(&self) -> (SnapshotMeta, Bytes) {
+        let mut slot = self.slot.lock();
+        let meta = Meta {
+            last: slot.last.map(Into::into),
+            membership_at: slot.membership.log_id().map(Into::into),
+            membership: slot.membership.membership().into(),
+            chain: slot.chain.hash,
+            root: slot.chain.root,
+            root_index: slot.chain.root_index,
+        };
+        let openraft = SnapshotMeta { last_log_id: slot.last, last_membership: slot.membership.clone() };
+        let image = slot.machine.snapshot();
+        drop(slot);
+        (openraft, pack(&meta, &image))
+    }
+
+    /// Replaces the state by a snapshot file's. Blocks.
+    fn unpack(&self, file: &Bytes) -> io::Result<()> {
+        let (meta, image) = unpack(file).map_err(invalid)?;
+        let openraft = openraft_meta(&meta).map_err(invalid)?;
+        let current = self.disk.snapshots.load(self.group).ok().flatten();
+        if current.is_none_or(|(current, _)| current != meta) {
+            self.save_snapshot(file)?;
+        }
+        let mut slot = self.slot.lock();
+        slot.machine
+            .restore(&image)
+            .map_err(|why| io::Error::other(format!("the machine refused a snapshot: {why}")))?;
+        slot.last = openraft.last_log_id;
+        slot.membership = openraft.last_membership;
+        slot.chain = Chain { hash: meta.chain, root: meta.root, root_index: meta.root_index };
+        self.agreed.store(meta.root_index, Ordering::Relaxed);
+        // The state is another one now, so the machine hears its role again.
+        if let Some((leading, term)) = slot.told {
+            slot.machine.role(leading, term);
+        }
+        self.publish(&slot);
+        Ok(())
+    }
+}
+
+impl Replicated {
+    /// Runs what blocks; a failure ends the replica with its reason.
+    async fn run<R: Send + 'static>(&self, f: impl FnOnce(&Core) -> io::Result<R> + Send + 'static) -> io::Result<R> {
+        let core = self.core.clone();
+        let result = blocking(move || f(&core)).await.flatten();
+        if let Err(e) = &result {
+            self.core.halt(&e.to_string(), false);
+        }
+        result
+    }
+}
+
+impl RaftStateMachine<Types> for Replicated {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        self.run(|core| {
+            let slot = core.slot.lock();
+            Ok((slot.last, slot.membership.clone()))
+        })
+        .await
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<Item, io::Error>> + Unpin + Send,
+    {
+        let mut batches = entries.ready_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.into_iter().collect::<Result<Vec<Item>, _>>()?;
+            self.run(move |core| core.apply_batch(batch)).await?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { core: self.core.clone(), packed: Some(self.run(|core| Ok(core.pack())).await) }
+    }
+
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, file: Bytes) -> Result<(), io::Error> {
+        self.run(move |core| core.unpack(&file)).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf>, io::Error> {
+        self.run(|core| {
+            let Some((meta, file)) = core.disk.snapshots.load(core.group)? else { return Ok(None) };
+            Ok(Some(Snapshot { meta: openraft_meta(&meta).map_err(invalid)?, snapshot: file }))
+        })
+        .await
+    }
+}
+
+/// A snapshot on its way to the disk.
+pub(crate) struct Builder {
+    core: Arc<Core>,
+    packed: Option<io::Result<(SnapshotMeta, Bytes)>>,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf, io::Error> {
+        let packed = self.packed.take();
+        let (meta, file) = packed.unwrap_or_else(|| Err(io::Error::other("the snapshot was built already")))?;
+        let (core, copy) = (self.core.clone(), file.clone());
+        blocking(move || core.save_snapshot(&copy)).await.flatten()?;
+        Ok(Snapshot { meta, snapshot: file })
+    }
+}

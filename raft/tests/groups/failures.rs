@@ -1,0 +1,216 @@
+//! Leaders that vanish, replicas that fall behind or go wrong.
+
+use std::time::Duration;
+
+use pando_raft::{GroupEvent, LinearError, NodeId, ProposeError, Role};
+
+use crate::harness::{Cluster, LONG, Plan, entry, eventually, group, put, run};
+
+#[test]
+fn an_isolated_leader_is_replaced_cannot_commit_and_no_acknowledged_entry_is_lost() {
+    run(async {
+        let cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        for seq in 0..10 {
+            put(&cluster.nodes[&1], g, seq).await;
+        }
+        let old = cluster.leader(g, &[1, 2, 3]).await;
+        let rest: Vec<u32> = [1, 2, 3].into_iter().filter(|n| *n != old).collect();
+        cluster.net.isolate(NodeId(old), &cluster.ids());
+        // Handed to a leader without a quorum: nobody can know what becomes of it.
+        let lost = cluster.nodes[&old].propose(g, entry(1000, b"lost"), Duration::from_secs(3)).await;
+        assert!(matches!(lost, Err(ProposeError::Timeout)), "{lost:?}");
+        let read = cluster.nodes[&old].linear(g, Duration::from_millis(500)).await;
+        assert_eq!(read, Err(LinearError::NoQuorum));
+        let new = cluster.leader(g, &rest).await;
+        assert_ne!(new, old);
+        for seq in 10..20 {
+            put(&cluster.nodes[&rest[0]], g, seq).await;
+        }
+        assert!(!cluster.lines(old, g).contains(&b"lost".to_vec()));
+        cluster.net.heal();
+        put(&cluster.nodes[&old], g, 20).await;
+        let count = cluster.lines(new, g).len();
+        let lines = cluster.agree(g, &[1, 2, 3], count).await;
+        for seq in 0..=20 {
+            assert!(lines.contains(&format!("line {seq}").into_bytes()), "line {seq}");
+        }
+    });
+}
+
+#[test]
+fn proposals_go_on_through_the_death_of_the_leader_and_none_is_doubled() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let old = cluster.leader(g, &[1, 2, 3]).await;
+        let other = cluster.nodes[&(old % 3 + 1)].clone();
+        let proposer = tokio::spawn(async move {
+            for seq in 1..60 {
+                put(&other, g, seq).await;
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cluster.close(old).await;
+        proposer.await.unwrap();
+        let rest: Vec<u32> = cluster.nodes.keys().copied().collect();
+        cluster.agree(g, &rest, 60).await;
+        cluster.open(old).await;
+        let lines = cluster.agree(g, &[1, 2, 3], 60).await;
+        let wanted: Vec<Vec<u8>> = (0..60).map(|seq| format!("line {seq}").into_bytes()).collect();
+        assert_eq!(lines, wanted);
+    });
+}
+
+#[test]
+fn without_a_quorum_nothing_is_promised() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        for node in 1..=3 {
+            cluster.close(node).await;
+        }
+        cluster.open(2).await;
+        let short = Duration::from_millis(800);
+        assert_eq!(cluster.nodes[&2].propose(g, entry(1, b"x"), short).await, Err(ProposeError::NoQuorum));
+        assert_eq!(cluster.nodes[&2].linear(g, short).await, Err(LinearError::NoQuorum));
+    });
+}
+
+#[test]
+fn a_follower_that_missed_much_catches_up_by_snapshot() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |config| {
+            config.snapshot_every = 50;
+            config.log_keep = 10;
+        })
+        .await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        let behind = leader % 3 + 1;
+        cluster.close(behind).await;
+        // Larger than one chunk.
+        let big = vec![9; 700 << 10];
+        for seq in 1..4 {
+            cluster.nodes[&leader].propose(g, entry(seq, &big), LONG).await.unwrap();
+        }
+        for seq in 4..400 {
+            put(&cluster.nodes[&leader], g, seq).await;
+        }
+        // One that is away does not keep the log from being cut.
+        eventually("the log is cut behind a snapshot", || {
+            (cluster.nodes[&leader].status(g)?.first_index > 300).then_some(())
+        })
+        .await;
+        let before = cluster.net.bulk_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        cluster.open(behind).await;
+        cluster.agree(g, &[1, 2, 3], 400).await;
+        let sent = cluster.net.bulk_bytes.load(std::sync::atomic::Ordering::Relaxed) - before;
+        assert!(sent > 2 << 20, "only {sent} bytes of snapshot were sent");
+        put(&cluster.nodes[&behind], g, 400).await;
+        cluster.agree(g, &[1, 2, 3], 401).await;
+    });
+}
+
+#[test]
+fn a_replica_that_goes_wrong_is_fenced_named_everywhere_and_stays_fenced() {
+    run(async {
+        let mut cluster = Cluster::start(1..=2, |config| config.attest_every = 16).await;
+        cluster.plans.insert(3, Plan { sick: Some(b"line 5".to_vec()), ..Plan::default() });
+        cluster.open(3).await;
+        let g = group(1);
+        let mut events = cluster.nodes[&1].watch();
+        cluster.create(g, &[1, 2, 3]).await;
+        for seq in 0..40 {
+            put(&cluster.nodes[&1], g, seq).await;
+        }
+        let status =
+            eventually("the sick replica is fenced", || cluster.nodes[&3].status(g).filter(|s| s.fenced.is_some()))
+                .await;
+        assert_eq!(status.role, Role::Stopped);
+        assert!(status.fenced.as_ref().is_some_and(|why| why.contains("index 16")), "{status:?}");
+        for node in [1, 2] {
+            let peers = eventually("the others name it", || {
+                let peers = cluster.nodes[&node].status(g)?.fenced_peers;
+                (!peers.is_empty()).then_some(peers)
+            })
+            .await;
+            assert_eq!(peers[0].0, NodeId(3));
+        }
+        let fenced = async {
+            loop {
+                if let GroupEvent::Fenced { node, .. } = events.recv().await.unwrap() {
+                    return node;
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(LONG, fenced).await.unwrap(), NodeId(3));
+        // The others go on, also for those who ask at the fenced node.
+        put(&cluster.nodes[&3], g, 40).await;
+        cluster.agree(g, &[1, 2], 41).await;
+        assert!(cluster.nodes[&3].with_machine(g, |_| ()).is_none());
+        cluster.close(3).await;
+        cluster.open(3).await;
+        assert!(cluster.nodes[&3].status(g).unwrap().fenced.is_some());
+    });
+}
+
+#[test]
+fn replicas_that_agree_say_so_when_idle() {
+    run(async {
+        let cluster = Cluster::start(1..=3, |config| {
+            config.attest_every = 1000;
+            config.checkpoint_idle = Duration::from_millis(300);
+        })
+        .await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        let index = put(&cluster.nodes[&1], g, 0).await;
+        for node in [1, 2, 3] {
+            eventually("an attested checkpoint", || {
+                let status = cluster.nodes[&node].status(g)?;
+                (status.attested > index && status.root != [0; 32]).then_some(())
+            })
+            .await;
+        }
+        // And then nothing more is written.
+        let before = cluster.nodes[&1].status(g).unwrap().last_index;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(cluster.nodes[&1].status(g).unwrap().last_index, before);
+    });
+}
+
+#[test]
+fn a_machine_that_panics_stops_its_group_with_the_reason_and_no_other() {
+    run(async {
+        let mut cluster = Cluster::start(1..=0, |_| {}).await;
+        cluster.plans.insert(1, Plan { panics_on: Some(b"boom".to_vec()), ..Plan::default() });
+        cluster.open(1).await;
+        let node = &cluster.nodes[&1];
+        let mut events = node.watch();
+        node.create(group(1), &[NodeId(1)]).await.unwrap();
+        node.create(group(2), &[NodeId(1)]).await.unwrap();
+        put(node, group(1), 0).await;
+        let result = node.propose(group(1), entry(1, b"boom"), Duration::from_secs(5)).await;
+        assert!(matches!(result, Err(ProposeError::Stopped(_) | ProposeError::Timeout)), "{result:?}");
+        let stopped = async {
+            loop {
+                if let GroupEvent::Stopped { group, why } = events.recv().await.unwrap() {
+                    return (group, why);
+                }
+            }
+        };
+        let (which, why) = tokio::time::timeout(LONG, stopped).await.unwrap();
+        assert_eq!(which, group(1));
+        assert!(why.contains("told to panic"), "{why}");
+        put(node, group(2), 0).await;
+        assert!(node.status(group(1)).unwrap().stopped.is_some());
+    });
+}

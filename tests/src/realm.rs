@@ -1,0 +1,221 @@
+//! A realm of real processes on loopback, with real disks, and what happens to machines.
+//!
+//! Owns: the folder and the processes. Does not know: what is asked of them.
+//!
+//! 1. A node ends with this process, however this process ends: its standard input is a pipe from here.
+//! 2. When a test fails, the end of every node's log is printed.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use pando_abi::NodeId;
+use pando_admin::{
+    Client, Patience, Reply, Request,
+    client::{QuicDial, origin},
+};
+use pando_kernel::Genesis;
+use pando_transport::Identity;
+use tempfile::TempDir;
+
+use crate::{Asker, Turn, program, until};
+
+/// Until a realm answers, with every core busy elsewhere.
+pub const READY: Duration = Duration::from_secs(60);
+const STOPPED: Duration = Duration::from_secs(30);
+const LOG_TAIL_BYTES: u64 = 6_000;
+
+/// A realm of processes.
+pub struct Realm {
+    genesis: Genesis,
+    nodes: BTreeMap<u32, Child>,
+    // Goes after the processes that write there.
+    folder: TempDir,
+    _turn: Turn,
+}
+
+impl Realm {
+    /// Founds a realm of `count` nodes, starts them all and waits until they answer.
+    pub async fn start(count: u32) -> Realm {
+        let mut realm = Realm::found(count);
+        let all: Vec<u32> = (1..=count).collect();
+        realm.boot(&all).await;
+        realm
+    }
+
+    /// Founds a realm of `count` nodes. Nothing runs yet.
+    pub fn found(count: u32) -> Realm {
+        let turn = Turn::take();
+        let folder = tempfile::Builder::new().prefix("pando-test-").tempdir().expect("a temporary folder");
+        let genesis = Genesis::found(folder.path(), count).expect("a realm is founded");
+        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The founding record.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Numbers of the nodes whose processes run.
+    pub fn running(&self) -> Vec<u32> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Starts processes and waits until each answers for the realm.
+    pub async fn boot(&mut self, nodes: &[u32]) {
+        for node in nodes {
+            self.launch(*node);
+        }
+        self.ready(nodes).await;
+    }
+
+    /// Starts one process.
+    pub fn launch(&mut self, node: u32) {
+        assert!(!self.nodes.contains_key(&node), "n{node} runs already");
+        let dir = self.dir(node);
+        let log = File::options().create(true).append(true).open(dir.join("node.log")).expect("a log file");
+        let child = Command::new(program::path())
+            .arg("node")
+            .arg("--dir")
+            .arg(&dir)
+            .arg("--with-parent")
+            .env_remove("PANDO_DATA")
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().expect("a second handle to the log"))
+            .stderr(log)
+            .spawn()
+            .expect("the pando program starts");
+        self.nodes.insert(node, child);
+    }
+
+    /// Waits until these nodes answer for the realm.
+    pub async fn ready(&mut self, nodes: &[u32]) {
+        let probe = self.probe();
+        for node in nodes {
+            let what = format!("n{node} answers for the realm");
+            let id = NodeId(*node);
+            let child = self.nodes.get_mut(node).expect("it was started");
+            until(&what, READY, async || {
+                if let Ok(Some(status)) = child.try_wait() {
+                    panic!("n{node} ended while it started: {status}");
+                }
+                let hello = probe.ask_node(id, Request::Hello, Duration::from_millis(500)).await;
+                matches!(hello, Ok(Reply::Hello { ready: true, .. })).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Ends a process at once, as a power cut would.
+    pub fn kill(&mut self, node: u32) {
+        let mut child = self.nodes.remove(&node).unwrap_or_else(|| panic!("n{node} does not run"));
+        child.kill().expect("own children can be killed");
+        child.wait().expect("a killed child ends");
+    }
+
+    /// Stops a process from running, without ending it.
+    pub fn freeze(&self, node: u32) {
+        self.signal(node, "STOP");
+    }
+
+    /// Lets a frozen process run on, as if nothing had been.
+    pub fn thaw(&self, node: u32) {
+        self.signal(node, "CONT");
+    }
+
+    fn signal(&self, node: u32, signal: &str) {
+        let pid = self.nodes[&node].id();
+        let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().expect("kill(1) runs");
+        assert!(status.success(), "n{node} could not be sent {signal}");
+    }
+
+    /// Stops nodes in good order and waits until their processes have ended.
+    pub async fn stop(&mut self, nodes: &[u32]) {
+        let client = self.client();
+        for node in nodes {
+            // The last ones may go before their answer arrives.
+            let _ = client.ask_node(NodeId(*node), Request::Stop, Duration::from_secs(10)).await;
+        }
+        for node in nodes {
+            let mut child = self.nodes.remove(node).unwrap_or_else(|| panic!("n{node} does not run"));
+            let status = until(&format!("n{node} stops"), STOPPED, async || child.try_wait().ok().flatten()).await;
+            assert!(status.success(), "n{node} was told to stop and ended with {status}");
+        }
+    }
+
+    /// Has this process ended by itself?
+    pub fn has_ended(&mut self, node: u32) -> bool {
+        self.nodes.get_mut(&node).is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// A client of its own, that proves itself as the founder.
+    pub fn client(&self) -> Client {
+        Client::new(self.identity(), self.genesis.realm, self.genesis.nodes.clone())
+    }
+
+    /// Asks in the founder's name.
+    pub fn asker(&self) -> Asker {
+        Asker::new(self.client())
+    }
+
+    /// A client that asks `node` first, as long as it answers.
+    pub async fn asker_at(&self, node: u32) -> Asker {
+        let client = self.client();
+        client.prefer(NodeId(node)).await;
+        Asker::new(client)
+    }
+
+    /// One that gives up quickly: a first packet to a port that is not open yet is lost, and sent anew only after a
+    /// second.
+    fn probe(&self) -> Client {
+        let identity = self.identity();
+        let origin = origin(&identity.public());
+        let patience = Patience { dial_max: Duration::from_millis(300), grace: Duration::ZERO, ..Patience::default() };
+        Client::with(QuicDial::new(identity, self.genesis.realm), origin, self.genesis.nodes.clone(), patience)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::load(&Genesis::user_key_path(self.data())).expect("the founder has a key")
+    }
+
+    fn dir(&self, node: u32) -> PathBuf {
+        Genesis::node_dir(self.data(), NodeId(node))
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        for child in self.nodes.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for member in &self.genesis.nodes {
+                let log = self.dir(member.node.0).join("node.log");
+                eprintln!("---- {}: the end of its log\n{}", member.node, tail(&log));
+            }
+        }
+    }
+}
+
+fn tail(path: &Path) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_else(|e| format!("(no log: {e})"))
+}

@@ -1,0 +1,176 @@
+//! Commands that only look: `ps`, `top`, `names`, `nodes`, `inspect`, `monitor`, `log`.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use pando_abi::NodeId;
+use pando_admin::{ClientError, Reply, Request, TopRow};
+
+use super::Eval;
+use crate::{
+    cli::Log,
+    failure::Failure,
+    outcome::{Ended, Outcome},
+    session::{DEADLINE, Session, unexpected},
+};
+
+/// How often `top --watch` looks.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often another node is asked to go on with what a lost one did.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl Eval<'_> {
+    pub(super) async fn ps(&mut self) -> Result<(), Failure> {
+        let node = self.common.node.map(|n| n.0.0);
+        match self.session.ask.ask(None, Request::Ps { node }, self.deadline(DEADLINE)).await? {
+            Reply::Actors { rows, silent } => {
+                self.session.saw_rows(&rows);
+                self.sink.emit(Outcome::Actors { rows, silent });
+                Ok(())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) async fn names(&mut self) -> Result<(), Failure> {
+        match self.ask(Request::Names, DEADLINE).await? {
+            Reply::Names(rows) => {
+                self.sink.emit(Outcome::Names(rows));
+                Ok(())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) async fn nodes(&mut self) -> Result<(), Failure> {
+        match self.ask(Request::Nodes, DEADLINE).await? {
+            Reply::Nodes(rows) => {
+                self.sink.emit(Outcome::Nodes(rows));
+                Ok(())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) async fn top(&mut self, watch: bool) -> Result<(), Failure> {
+        let mut before: Option<(Vec<TopRow>, Instant)> = None;
+        loop {
+            let mut rows = match self.session.ask.ask(None, Request::Top, self.deadline(DEADLINE)).await? {
+                Reply::Top(rows) => rows,
+                _ => return Err(unexpected()),
+            };
+            if let Some(node) = self.common.node {
+                rows.retain(|row| row.node == node.0.0);
+            }
+            let now = Instant::now();
+            let then = before.replace((rows.clone(), now)).map(|(rows, then)| (rows, now - then));
+            self.sink.emit(Outcome::Top { rows, before: then, refresh: watch });
+            if !watch {
+                return Ok(());
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
+    }
+
+    pub(super) async fn inspect(&mut self, target: &str) -> Result<(), Failure> {
+        let request = Request::Inspect { target: target.to_owned() };
+        let lines = match self.session.ask.ask(self.node(), request, self.deadline(DEADLINE)).await {
+            Ok(Reply::Details(lines)) => lines,
+            Ok(_) => return Err(unexpected()),
+            Err(e) => return Err(self.session.suggest(e.into(), target).await),
+        };
+        // An actor whose interface cannot be had or read is still worth looking at.
+        let interface = self.session.known(target, true, self.node()).await.map(|k| k.text).unwrap_or_default();
+        self.sink.emit(Outcome::Details { target: target.to_owned(), lines, interface });
+        Ok(())
+    }
+
+    pub(super) async fn monitor(&mut self, target: &str, wait: bool) -> Result<(), Failure> {
+        // Tells at once, and not above the next prompt, that nobody is called that.
+        self.session.known(target, true, self.node()).await?;
+        let end = end_of(self.session.clone(), self.node(), target.to_owned());
+        match self.session.notices.get() {
+            Some(_) if !wait => {
+                let session = self.session.clone();
+                session.watching.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let ended = end.await;
+                    session.watching.fetch_sub(1, Ordering::Relaxed);
+                    if let Some(notices) = session.notices.get() {
+                        notices(ended);
+                    }
+                });
+                let text = format!("watching {target}");
+                self.sink.emit(Outcome::done(text, serde_json::json!({ "watching": target })));
+            }
+            _ => {
+                let ended = end.await?;
+                self.sink.emit(Outcome::Ended(ended));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn log(&mut self, args: &Log) -> Result<(), Failure> {
+        let target = args.target.as_deref().unwrap_or_default();
+        let mut tail = args.tail;
+        let mut node = self.node();
+        let mut tries = 0;
+        loop {
+            let request = Request::Log { target: args.target.clone(), tail, follow: args.follow };
+            let lost = match self.session.ask.follow(node, request).await {
+                Ok(mut answers) => loop {
+                    match answers.next().await {
+                        Ok(Some(Reply::Log(lines))) => {
+                            tries = 0;
+                            self.sink.emit(Outcome::Log(lines));
+                        }
+                        Ok(Some(_)) => return Err(unexpected()),
+                        Ok(None) => return Ok(()),
+                        Err(e) => break e,
+                    }
+                },
+                Err(e) => e,
+            };
+            // Whoever follows goes on at another node; what has been shown is not shown again.
+            tries += 1;
+            let elsewhere = matches!(lost, ClientError::Lost { .. } | ClientError::NoNode { .. });
+            if !args.follow || tries > TRIES || !elsewhere {
+                return Err(self.session.suggest(lost.into(), target).await);
+            }
+            tail = 0;
+            node = None;
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Waits for the end of `target`. When the node that watches goes itself, another one is asked.
+async fn end_of(session: Arc<Session>, mut node: Option<NodeId>, target: String) -> Result<Ended, Failure> {
+    let mut lost = None;
+    for _ in 0..TRIES {
+        let request = Request::Watch { target: target.clone() };
+        let answer = match session.ask.follow(node, request).await {
+            Ok(mut answers) => answers.next().await,
+            Err(e) => Err(e),
+        };
+        match answer {
+            Ok(Some(Reply::Down { target: address, kind, code, message })) => {
+                return Ok(Ended { target, address, kind, code, message });
+            }
+            Ok(Some(_)) => return Err(unexpected()),
+            Ok(None) => return Err(Failure::new(format!("the node stopped watching {target}"), "monitor it again")),
+            Err(e @ (ClientError::Lost { .. } | ClientError::NoNode { .. } | ClientError::NodeDown { .. })) => {
+                lost = Some(e);
+                node = None;
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let why = lost.map(|e| e.to_string()).unwrap_or_default();
+    Err(Failure::new(format!("nobody watches {target} any more: {why}"), "monitor it again"))
+}

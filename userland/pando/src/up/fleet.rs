@@ -1,0 +1,189 @@
+//! The processes of a realm's nodes on this machine.
+//!
+//! Owns: starting, finding and killing them by the data folder's `node.pid` files. Does not know: what nodes say.
+//!
+//! 1. A process is only ever signalled after it was seen to be a node of this data folder; a number that the system has
+//!    given to somebody else is not ours.
+//! 2. Nodes are in process groups of their own: the terminal's Ctrl-C is the shell's, not theirs.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use pando_abi::NodeId;
+use pando_kernel::Genesis;
+
+use super::process;
+use crate::failure::{Failure, io};
+
+/// How much of the end of a log is shown when a node does not start.
+const LOG_TAIL_BYTES: u64 = 2_048;
+
+/// The processes of a realm's nodes on this machine.
+pub struct Fleet {
+    data: PathBuf,
+    nodes: Vec<NodeId>,
+    /// Those that this process started.
+    children: BTreeMap<NodeId, Child>,
+    /// They end with this process.
+    ephemeral: bool,
+}
+
+impl Fleet {
+    pub fn new(data: &Path, genesis: Option<&Genesis>, ephemeral: bool) -> Fleet {
+        let nodes = genesis.map(|g| g.nodes.iter().map(|m| m.node).collect()).unwrap_or_default();
+        Fleet { data: data.to_owned(), nodes, children: BTreeMap::new(), ephemeral }
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// Those that run.
+    pub fn alive(&mut self) -> Vec<NodeId> {
+        let nodes = self.nodes.clone();
+        nodes.into_iter().filter(|node| self.running(*node).is_ok_and(|pid| pid.is_some())).collect()
+    }
+
+    /// Those that this process started and that still run.
+    pub fn own(&mut self) -> Vec<NodeId> {
+        let own: Vec<NodeId> = self.children.keys().copied().collect();
+        own.into_iter().filter(|node| self.running(*node).is_ok_and(|pid| pid.is_some())).collect()
+    }
+
+    /// The process of `node`, if it runs.
+    pub fn running(&mut self, node: NodeId) -> Result<Option<u32>, Failure> {
+        let dir = self.dir(node)?;
+        if let Some(child) = self.children.get_mut(&node) {
+            // Takes the dead child off the system's list.
+            return match child.try_wait() {
+                Ok(None) => Ok(Some(child.id())),
+                _ => {
+                    self.children.remove(&node);
+                    self.running(node)
+                }
+            };
+        }
+        let pid = std::fs::read_to_string(Genesis::pid_path(&dir)).ok().and_then(|text| text.trim().parse().ok());
+        Ok(pid.filter(|pid| process::is_node(*pid, &dir)))
+    }
+
+    /// Starts `node`; its output goes to its log.
+    pub fn start(&mut self, node: NodeId) -> Result<(), Failure> {
+        let dir = self.dir(node)?;
+        let path = dir.join("node.log");
+        let mend = "check that the folder is yours, or choose another with --data";
+        let log = File::options().create(true).append(true).open(&path).map_err(|e| io("write", &path, &e, mend))?;
+        let errors = log.try_clone().map_err(|e| io("write", &path, &e, mend))?;
+        let exe = std::env::current_exe()
+            .map_err(|e| Failure::new(format!("cannot find this program's own file: {e}"), "start it by its path"))?;
+        let mut command = Command::new(&exe);
+        command.arg("node").arg("--dir").arg(&dir).stdout(log).stderr(errors);
+        if self.ephemeral {
+            // The pipe closes when this process ends, however it ends.
+            command.arg("--with-parent").stdin(Stdio::piped());
+        } else {
+            command.stdin(Stdio::null());
+        }
+        process::own_group(&mut command);
+        let child = command.spawn().map_err(|e| io("start", &exe, &e, "check that it may be executed"))?;
+        self.children.insert(node, child);
+        Ok(())
+    }
+
+    /// Ends `node` at once.
+    pub fn kill(&mut self, node: NodeId) -> Result<(), Failure> {
+        let Some(pid) = self.running(node)? else {
+            return Err(Failure::new(format!("{node} does not run on this machine"), "`nodes` tells who is up"));
+        };
+        let failed =
+            |why: String| Failure::new(format!("cannot kill {node}, process {pid}: {why}"), "check whose it is");
+        match self.children.remove(&node) {
+            Some(mut child) => {
+                child.kill().map_err(|e| failed(e.to_string()))?;
+                let _ = child.wait();
+            }
+            None => process::kill(pid).map_err(failed)?,
+        }
+        Ok(())
+    }
+
+    /// An error with the end of its log if `node` has ended though it should run.
+    pub fn check(&mut self, node: NodeId) -> Result<(), Failure> {
+        let status = match self.children.get_mut(&node) {
+            Some(child) => match child.try_wait() {
+                Ok(Some(status)) => status.to_string(),
+                _ => return Ok(()),
+            },
+            None => return Ok(()),
+        };
+        self.children.remove(&node);
+        let path = self.dir(node)?.join("node.log");
+        let tail = tail(&path);
+        let told = tail.lines().rev().find_map(|line| line.strip_prefix("error: "));
+        let last = told.or_else(|| tail.lines().rev().find(|line| !line.trim().is_empty()));
+        let last = last.unwrap_or("it wrote nothing").trim();
+        Err(Failure::new(
+            format!("{node} ended while it started ({status}): {}", pando_interface::escape(last)),
+            format!("its log is {}", path.display()),
+        ))
+    }
+
+    /// Lets the children live on without us.
+    pub fn let_go(&mut self) {
+        self.children.clear();
+    }
+
+    fn dir(&self, node: NodeId) -> Result<PathBuf, Failure> {
+        if !self.nodes.contains(&node) {
+            let known: Vec<String> = self.nodes.iter().map(NodeId::to_string).collect();
+            let mend = if known.is_empty() {
+                "found a realm there with `pando up`".to_owned()
+            } else {
+                format!("it has {}", known.join(", "))
+            };
+            return Err(Failure::new(format!("{} holds no node {node}", self.data.display()), mend));
+        }
+        Ok(Genesis::node_dir(&self.data, node))
+    }
+}
+
+fn tail(path: &Path) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_somebody_else_is_not_a_node() {
+        let data = tempfile::tempdir().unwrap();
+        let genesis = Genesis::found(data.path(), 1).unwrap();
+        let mut fleet = Fleet::new(data.path(), Some(&genesis), false);
+        let node = NodeId(1);
+        assert_eq!(fleet.running(node), Ok(None));
+        // This test's own process is alive, and no node.
+        let pid = Genesis::pid_path(&Genesis::node_dir(data.path(), node));
+        std::fs::write(pid, std::process::id().to_string()).unwrap();
+        assert_eq!(fleet.running(node), Ok(None));
+        assert_eq!(fleet.kill(node).unwrap_err().sentence, "n1 does not run on this machine");
+        assert_eq!(fleet.running(NodeId(7)).unwrap_err().mend, "it has n1");
+    }
+}
