@@ -91,6 +91,11 @@ impl Cells {
         }
     }
 
+    /// Whose ends are remembered, the oldest first.
+    pub fn ended(&self) -> Vec<ActorId> {
+        self.ends.lock().1.iter().copied().collect()
+    }
+
     /// How an actor ended, if that is still known.
     pub fn end_of(&self, id: ActorId) -> Option<Exit> {
         self.ends.lock().0.get(&id).cloned()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pando_abi::{Errno, ExitKind, Restart};
 use pando_tests::{
-    Asker, Realm, Spawn,
+    Asker, Inside, Realm, Spawn,
     guests::{Report, order, verb},
     until,
 };
@@ -270,4 +270,23 @@ async fn a_group_moves_to_other_nodes_and_keeps_what_it_knew() {
     for n in 11..=20 {
         assert_eq!(asker.call("hits add").await.number(), n);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_after_the_end_is_told_how_it_ended() {
+    let inside = Inside::start(1, 2).await;
+    let asker = inside.asker();
+    let row = asker.spawn(Spawn::guest("sentinel")).await;
+    let watch = asker.watch(&row.id).await;
+    asker.send(&row.id, order(verb::LEAVE, 7, 0, &[])).await;
+    let ended = watch.await.expect("a watch");
+    assert_eq!((ended.kind.as_str(), ended.code), ("error", 7));
+    // The id still means who it meant: a watch ends as the one before did, a call says that there is nobody.
+    let again = asker.watch(&row.id).await.await.expect("a watch");
+    assert_eq!(again, ended);
+    let called = asker.try_order(&row.id, order(verb::REPORT, 0, 0, &[]), &[]).await.expect_err("nobody answers");
+    assert_eq!(called.errno, Errno::DEAD);
+    let inspected = asker.inspect(None, &row.id).await.expect_err("nobody is there");
+    assert!(inspected.errno == Errno::DEAD && inspected.text.contains("has ended: error 7"), "{inspected:?}");
+    inside.stop().await;
 }

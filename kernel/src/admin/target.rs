@@ -7,7 +7,9 @@ use pando_admin::Request;
 
 use crate::{node::Kernel, realm::Refusal};
 
-/// Finds whom a target means: a name, `n1/7f3a2b10`, `group/7f3a2b10`, or a prefix of an id that fits one only.
+/// Finds whom a target means: a name, `n1/7f3a2b10`, `group/7f3a2b10`, or a prefix of an id that fits one only. Who has
+/// ended on this node is found for as long as its end is remembered, if nobody who lives fits: what is asked of it then
+/// says how it ended.
 ///
 /// # Errors
 /// Nobody, or more than one.
@@ -33,6 +35,11 @@ pub(super) fn find(kernel: &Arc<Kernel>, target: &str) -> Result<Address, Refusa
     if place.is_none_or(|p| p == "group") {
         found.extend(
             kernel.root().read(|root| root.groups().map(|g| g.address()).filter(|a| fits(a.id)).collect::<Vec<_>>()),
+        );
+    }
+    if found.is_empty() && place.is_none_or(|p| p != "group") {
+        found.extend(
+            kernel.cells().ended().into_iter().filter(|id| fits(*id)).map(|id| Address::actor(kernel.id(), id)),
         );
     }
     match found[..] {
