@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use pando_abi::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
+use pando_abi::planted::{Bug, planted};
 
 /// A bounded queue.
 #[derive(Debug)]
@@ -58,7 +59,8 @@ impl<T> Mailbox<T> {
 
     /// The oldest item.
     pub fn pop(&mut self) -> Option<T> {
-        let Waiting { item, bytes } = self.items.pop_front()?;
+        let Waiting { item, bytes } =
+            if planted(Bug::NewestFirst) { self.items.pop_back()? } else { self.items.pop_front()? };
         if let Some(bytes) = bytes {
             assert!(self.count > 0 && self.bytes >= bytes);
             self.count -= 1;

@@ -8,18 +8,15 @@ use std::{
     time::Duration,
 };
 
-use pando_abi::{ActorId, Incarnation, NodeId};
-use pando_actors::{Engine, EngineConfig, Verdict};
-use pando_raft::{Config as RaftConfig, GroupEvent, Groups, Machine, Machines, Store};
-use pando_scheduler::Scheduler;
-use pando_transport::{Identity, Quic, QuicConfig};
+use pando_abi::{ActorId, NodeId};
+use pando_raft::{GroupEvent, Groups, Machine, Machines, blocking};
+use pando_transport::Identity;
 use ractor::Actor;
 use tokio::sync::watch;
 
 use crate::{
     cells::Cells,
     console::Console,
-    door::{Door, SystemDoor},
     genesis::{Genesis, GenesisError},
     lanes::Lanes,
     leaders::Leaders,
@@ -27,6 +24,7 @@ use crate::{
     modules::Modules,
     node::{Kernel, Parts},
     peers::{PeerCalls, RaftWire},
+    platform::Platform,
     realm::ROOT,
     replica::{Port, Replica},
     root::{RootMachine, RootView},
@@ -72,7 +70,7 @@ pub enum NodeError {
     Other(String),
 }
 
-fn other(what: &str) -> impl Fn(&dyn std::fmt::Display) -> NodeError + '_ {
+pub(crate) fn other(what: &str) -> impl Fn(&dyn std::fmt::Display) -> NodeError + '_ {
     move |why| NodeError::Other(format!("{what}: {why}"))
 }
 
@@ -117,24 +115,26 @@ impl Node {
         let identity = Identity::load_or_create(&config.dir.join("node.key"))?;
         let own = genesis.nodes.iter().find(|m| m.key == identity.public());
         let own = *own.ok_or_else(|| NodeError::Stranger(config.dir.clone()))?;
-        let door: Arc<dyn Door> = Arc::new(SystemDoor::open().map_err(|e| other("the system's entropy")(&e))?);
-        let incarnation = Incarnation(door.seed() | 1);
-        let root = RootView::new(genesis.realm);
+        let platform = Platform::system(&config, &genesis, identity, &own)?;
+        let node = Node::on(platform, config.dir.clone(), genesis, own.node).await?;
+        write_pid(&config)?;
+        Ok(node)
+    }
 
-        // The log first: it locks the folder, so that a second node in it disturbs nothing.
-        let maker = Arc::new(MachineMaker { node: own.node, root: root.clone(), port: OnceLock::new() });
-        let (scheduler, engine) = engine(&config, &door)?;
-        let members = Arc::new(genesis.member_set());
-        let quic = QuicConfig::new(identity, own.node, incarnation, own.addr, members);
-        let (transport, events) = Quic::start(quic)?;
-        let addr = transport.local_addr();
-        let store = open_store(&config)?;
+    /// Starts node `id` of a realm on a platform: the machine's, or a simulated one.
+    ///
+    /// # Errors
+    /// What is wrong and how to mend it.
+    pub async fn on(platform: Platform, dir: PathBuf, genesis: Genesis, id: NodeId) -> Result<Node, NodeError> {
+        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft } = platform;
+        let root = RootView::new(genesis.realm);
+        let maker = Arc::new(MachineMaker { node: id, root: root.clone(), port: OnceLock::new() });
         let modules = Modules::open(engine, &store).map_err(|e| other("the module store")(&e))?;
         let (stop, stopped) = watch::channel(false);
         let kernel = Arc::new_cyclic(|kernel| {
             Kernel::new(Parts {
                 genesis,
-                id: own.node,
+                id,
                 incarnation,
                 door,
                 runtime: tokio::runtime::Handle::current(),
@@ -144,7 +144,7 @@ impl Node {
                 transport: transport.clone(),
                 groups: OnceLock::new(),
                 root,
-                console: Console::new(own.node),
+                console: Console::new(id),
                 logs: LogBook::default(),
                 lanes: Lanes::new(kernel.clone()),
                 leaders: Arc::new(Leaders::new(kernel.clone())),
@@ -154,7 +154,6 @@ impl Node {
         });
         // Set once, here.
         let _ = maker.port.set(kernel.parts.leaders.clone());
-        let raft = RaftConfig::new(config.dir.join("raft"), own.node);
         let groups = Groups::open(raft, Arc::new(RaftWire(transport.clone())), maker).await?;
         let _ = kernel.parts.groups.set(groups);
         let voters: Vec<NodeId> = kernel.parts.genesis.nodes.iter().map(|m| m.node).collect();
@@ -163,10 +162,9 @@ impl Node {
         let context = Context::new(kernel.clone(), events);
         let (supervisor, _) =
             Supervisor::spawn(None, Supervisor, context).await.map_err(|e| other("the kernel's services")(&e))?;
-        write_pid(&config)?;
-        kernel.log_as("kernel".into(), 3, format!("{} listens on {addr}", own.node));
-        tracing::info!(node = %own.node, %addr, realm = %kernel.realm_id(), "the node runs");
-        Ok(Node { kernel, addr, dir: config.dir, supervisor, stop: stopped })
+        kernel.log_as("kernel".into(), 3, format!("{id} listens on {addr}"));
+        tracing::info!(node = %id, %addr, realm = %kernel.realm_id(), "the node runs");
+        Ok(Node { kernel, addr, dir, supervisor, stop: stopped })
     }
 
     /// The kernel.
@@ -196,47 +194,12 @@ impl Node {
         self.kernel.transport().closed().await;
         let scheduler = self.kernel.scheduler().clone();
         // Joins its threads: not on a thread of the runtime.
-        let _ = tokio::task::spawn_blocking(move || scheduler.stop()).await;
+        let _ = blocking(move || scheduler.stop()).await;
         let pid = Genesis::pid_path(&self.dir);
         if let Err(why) = std::fs::remove_file(&pid) {
             tracing::debug!(path = %pid.display(), %why, "the pid file could not be removed");
         }
     }
-}
-
-fn engine(config: &NodeConfig, door: &Arc<dyn Door>) -> Result<(Scheduler, Arc<Engine>), NodeError> {
-    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get().max(2)));
-    // The engine's ticks come from the scheduler and its questions go to it: each gets the other when both are there.
-    let scheduler_cell: Arc<OnceLock<Scheduler>> = Arc::default();
-    let asked = scheduler_cell.clone();
-    let engine = Engine::new(EngineConfig {
-        cache_dir: Some(config.dir.join("cache")),
-        on_epoch: Arc::new(move || match asked.get() {
-            Some(scheduler) if !crate::cell::may_go_on(scheduler) => Verdict::Kill,
-            _ => Verdict::Continue,
-        }),
-    })
-    .map_err(|e| other("the Wasm engine")(&e))?;
-    let engine = Arc::new(engine);
-    let ticked = engine.clone();
-    let clock = door.clone();
-    let scheduler = Scheduler::start(pando_scheduler::Config {
-        clock: Arc::new(move || clock.now_ns()),
-        on_tick: Arc::new(move || ticked.tick()),
-        ..pando_scheduler::Config::new(workers)
-    });
-    let _ = scheduler_cell.set(scheduler.clone());
-    Ok((scheduler, engine))
-}
-
-fn open_store(config: &NodeConfig) -> Result<Store, NodeError> {
-    let dir = config.dir.join("store");
-    Store::open(&dir).map_err(|e| {
-        NodeError::Other(format!(
-            "{}: {e}; it can be rebuilt: stop the node, remove that folder and start again",
-            dir.display()
-        ))
-    })
 }
 
 fn write_pid(config: &NodeConfig) -> Result<(), NodeError> {

@@ -3,7 +3,7 @@
 //! A console is the origin of what the admin interface asks; its address is the service `CONSOLE` at this node.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -29,8 +29,8 @@ pub struct ConsoleReply {
 pub struct Console {
     address: Address,
     next: AtomicU64,
-    calls: Mutex<HashMap<u64, oneshot::Sender<ConsoleReply>>>,
-    watches: Mutex<HashMap<Address, Vec<(u64, oneshot::Sender<Exit>)>>>,
+    calls: Mutex<BTreeMap<u64, oneshot::Sender<ConsoleReply>>>,
+    watches: Mutex<BTreeMap<Address, Vec<(u64, oneshot::Sender<Exit>)>>>,
 }
 
 impl Console {

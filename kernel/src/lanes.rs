@@ -5,13 +5,14 @@
 //! one agreement a batch and not one a message.
 //!
 //! 1. A batch is proposed again, under the same sequence key, until it is known to be committed or given up.
-//! 2. What is given up is told to its sender: [`pando_abi::Errno::NO_QUORUM`].
+//! 2. What is given up is told to its sender: [`pando_abi::Errno::NO_QUORUM`]. What has nobody to be told (an alarm, an end, a
+//!    reply) is not given up: it waits for the quorum.
 //! 3. A lane is bounded by count and bytes; what does not fit comes back `FULL`.
 
 #![allow(missing_docs, reason = "fields of variants that say what they are")]
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -82,7 +83,7 @@ struct Lane {
 /// See the module.
 pub struct Lanes {
     kernel: Weak<Kernel>,
-    lanes: Mutex<HashMap<ActorId, Arc<Mutex<Lane>>>>,
+    lanes: Mutex<BTreeMap<ActorId, Arc<Mutex<Lane>>>>,
 }
 
 impl Lanes {
@@ -185,7 +186,7 @@ fn take_batch(state: &mut Lane) -> Vec<LaneItem> {
     items
 }
 
-/// Proposes one batch until its fate is known. Returns what has to be tried anew because the group is not born yet.
+/// Proposes one batch until its fate is known. Returns what has to be tried anew: the group is not born yet, or has no quorum.
 async fn propose(
     kernel: &Arc<Kernel>,
     group: ActorId,
@@ -239,8 +240,7 @@ async fn propose(
             }
             Err(why) if waited > PATIENCE => {
                 tracing::warn!(group = %group, %why, "a batch of {} was given up", items.len());
-                items.into_iter().for_each(|item| give_up(kernel, group, item));
-                return Vec::new();
+                return items.into_iter().filter_map(|item| give_up(kernel, group, item)).collect();
             }
             Err(ProposeError::Timeout) => {}
             Err(why) => {
@@ -285,7 +285,8 @@ fn settle(
     for item in items {
         match outcomes.next().unwrap_or(ItemOutcome::Done) {
             ItemOutcome::Done | ItemOutcome::Duplicate => tell(item.fate, standing),
-            ItemOutcome::Answered { status, message } => {
+            ItemOutcome::Answered { status, message, index } => {
+                let standing = Standing { index, ..standing };
                 if let Input::Message(delivery) = &item.input
                     && let (Some(reply), Ok(message)) = (delivery.reply, message.open())
                 {
@@ -302,7 +303,7 @@ fn settle(
             ItemOutcome::NotBorn => unborn.push(item),
             ItemOutcome::Dead(exit) => match exit.open() {
                 Ok(exit) => gone(kernel, group, item, &exit),
-                Err(_) => give_up(kernel, group, item),
+                Err(_) => unborn.extend(give_up(kernel, group, item)),
             },
         }
     }
@@ -331,15 +332,19 @@ fn gone(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem, exit: &pando_actor
     }
 }
 
-fn give_up(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem) {
+/// Tells whoever can be told. The item comes back if nobody can.
+fn give_up(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem) -> Option<LaneItem> {
     let to = Address::group(group);
     // A stamped input is its speaker's to try again.
-    if item.stamp.is_none()
-        && let Some((who, input)) = undeliverable(to, &item.input, Errno::NO_QUORUM)
-    {
-        kernel.deliver(to, who, input);
+    if item.stamp.is_none() {
+        match undeliverable(to, &item.input, Errno::NO_QUORUM) {
+            Some((who, input)) => kernel.deliver(to, who, input),
+            None if item.fate.is_none() => return Some(item),
+            None => {}
+        }
     }
     if let Some(fate) = item.fate {
         let _ = fate.send(Fate::GivenUp);
     }
+    None
 }

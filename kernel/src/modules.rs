@@ -5,6 +5,7 @@
 //!
 //! 1. Bytes are only ever taken under the hash that they have.
 //! 2. What was compiled elsewhere is never taken; see `pando_actors`.
+//! 3. Bytes count as here when they are on the disk: a replica that came to lack its module after a power cut could not go on.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,6 +24,7 @@ pub const PIECE_BYTES: usize = 256 << 10;
 /// See the module.
 pub struct Modules {
     engine: Arc<Engine>,
+    store: Store,
     bytes: Tree,
     loaded: Mutex<HashMap<(ModuleHash, bool), Arc<Module>>>,
     fetching: Mutex<BTreeMap<ModuleHash, Fetch>>,
@@ -57,6 +59,7 @@ impl Modules {
         let bytes = store.tree("modules").map_err(|e| ModuleStoreError::Store(e.to_string()))?;
         Ok(Modules {
             engine,
+            store: store.clone(),
             bytes,
             loaded: Mutex::default(),
             fetching: Mutex::default(),
@@ -80,10 +83,15 @@ impl Modules {
     /// If they are not a module that can run, or the disk fails.
     pub fn put(&self, wasm: &[u8]) -> Result<Arc<Module>, ModuleStoreError> {
         let module = self.engine.load(wasm, Class::Plain)?;
-        self.bytes.put(&module.hash().0, wasm).map_err(|e| ModuleStoreError::Store(e.to_string()))?;
+        self.keep(module.hash(), wasm)?;
         self.loaded.lock().insert((module.hash(), false), module.clone());
         self.arrivals.send_modify(|n| *n += 1);
         Ok(module)
+    }
+
+    fn keep(&self, hash: ModuleHash, wasm: &[u8]) -> Result<(), ModuleStoreError> {
+        let kept = self.bytes.put(&hash.0, wasm).and_then(|()| self.store.flush());
+        kept.map_err(|e| ModuleStoreError::Store(e.to_string()))
     }
 
     /// The compiled module, if it is in memory: cheap enough for a worker.
@@ -144,7 +152,7 @@ impl Modules {
             tracing::warn!(module = %hash, "a peer sent bytes that do not have the hash that was asked for");
             return None;
         }
-        match self.bytes.put(&hash.0, &complete) {
+        match self.keep(hash, &complete) {
             Ok(()) => self.arrivals.send_modify(|n| *n += 1),
             Err(why) => tracing::error!(module = %hash, %why, "a module could not be kept"),
         }

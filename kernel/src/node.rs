@@ -9,16 +9,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pando_abi::{ActorId, Address, Incarnation, ModuleHash, NodeId, RealmId};
 use pando_actors::{Class, Exit, Module};
 use pando_admin::LogLine;
-use pando_raft::Groups;
+use pando_raft::{Groups, blocking};
 use pando_scheduler::Scheduler;
 use pando_transport::{Channel, Transport};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     cell::Cell,
@@ -277,7 +278,7 @@ impl Kernel {
         self.fetch_module(hash).await?;
         let kernel = self.clone();
         // Compiling may take half a second.
-        tokio::task::spawn_blocking(move || kernel.modules().load(hash, class).map_err(|e| e.to_string()))
+        blocking(move || kernel.modules().load(hash, class).map_err(|e| e.to_string()))
             .await
             .map_err(|e| format!("the compiler failed: {e}"))?
     }
@@ -288,10 +289,10 @@ impl Kernel {
     /// One sentence: nobody that can be reached has it.
     pub async fn fetch_module(&self, hash: ModuleHash) -> Result<(), String> {
         let mut arrivals = self.modules().arrivals();
-        let deadline = tokio::time::Instant::now() + MODULE_PATIENCE;
+        let deadline = Instant::now() + MODULE_PATIENCE;
         let mut turn = 0;
         while !self.modules().has(hash) {
-            if tokio::time::Instant::now() > deadline {
+            if Instant::now() > deadline {
                 return Err(format!("module {hash:.8} is on no node that can be reached"));
             }
             let others: Vec<NodeId> = self.nodes_up().into_iter().filter(|n| *n != self.id()).collect();

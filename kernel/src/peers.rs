@@ -4,7 +4,7 @@
 //! 2. The end of a session is told once to everybody on this node whom it concerns.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +14,7 @@ use std::{
 
 use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId};
 use pando_admin::{Reply, Request};
-use pando_raft::Wire;
+use pando_raft::{Wire, blocking};
 use pando_transport::{Channel, Transport, TransportEvent};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ const CONTROL_BYTES_MAX: usize = 1 << 20;
 #[derive(Default)]
 pub(crate) struct PeerCalls {
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Vec<u8>>)>>,
+    waiting: Mutex<BTreeMap<u64, (NodeId, oneshot::Sender<Vec<u8>>)>>,
 }
 
 /// Raft's way to other nodes.
@@ -155,7 +155,7 @@ impl Kernel {
         self.leaders().node_down(node);
         let kernel = self.clone();
         // Machines may be busy, so this waits on a thread that may.
-        self.runtime().spawn_blocking(move || {
+        let told = blocking(move || {
             for group in kernel.leaders().list().into_iter().filter(|g| *g != ROOT) {
                 let concerned = kernel.groups().with_machine(group, |machine| {
                     let replica = machine.as_any().downcast_mut::<Replica>();
@@ -165,6 +165,11 @@ impl Kernel {
                     let to = Address::group(group);
                     kernel.deliver(to, to, Input::NodeDown { node: node.0 });
                 }
+            }
+        });
+        self.runtime().spawn(async move {
+            if let Err(why) = told.await {
+                tracing::error!(%node, %why, "groups could not be told that a node is gone");
             }
         });
     }

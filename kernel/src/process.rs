@@ -5,7 +5,8 @@
 //!
 //! 1. One input is one step, and a step is a transaction: if the guest faults, only the fault is seen.
 //! 2. A call is answered exactly once: by a reply, by an errno at its deadline or at the end of the other side.
-//! 3. A `down` comes at most once for each monitor, a timer at most once for each id.
+//! 3. A `down` comes at most once for each monitor, a timer at most once for each id, and timers in the order of their times,
+//!    whoever's clock called them.
 //! 4. A message through a revoked grant is never handled.
 //! 5. Nothing outlives the process: at its end watchers and links are told, calls are answered, alarms are taken back.
 
@@ -16,6 +17,7 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pando_abi::planted::{Bug, planted};
 use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, call::call_flags, event::flags};
 use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message};
 pub use rows::ProcessRows;
@@ -94,6 +96,8 @@ pub struct Process {
     watchers: BTreeSet<(Address, u64)>,
     links: BTreeSet<Address>,
     timers: BTreeMap<u64, u64>,
+    /// The same by their times.
+    agenda: BTreeSet<(u64, u64)>,
     calls: BTreeMap<u64, Waiting>,
     grants: BTreeMap<u64, u64>,
     served: Served,
@@ -119,6 +123,7 @@ impl Process {
             watchers: BTreeSet::new(),
             links: BTreeSet::new(),
             timers: BTreeMap::new(),
+            agenda: BTreeSet::new(),
             calls: BTreeMap::new(),
             grants: BTreeMap::new(),
             served: Served::default(),
@@ -132,8 +137,9 @@ impl Process {
 
     /// Alarms that are set, for whoever has to set them anew: a new leader, a restarted node.
     pub fn alarms(&self) -> impl Iterator<Item = (u64, Alarm)> + '_ {
-        let timers = self.timers.iter().map(|(id, at)| (*at, Alarm::Timer(*id)));
-        let calls = self.calls.iter().filter(|(_, w)| w.deadline_ns > 0);
+        let timers = self.timers.iter().filter(|_| !planted(Bug::TimersLostWithLeader));
+        let timers = timers.map(|(id, at)| (*at, Alarm::Timer(*id)));
+        let calls = self.calls.iter().filter(|(_, w)| w.deadline_ns > 0 && !planted(Bug::DeadlinesLostWithLeader));
         timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(*token))))
     }
 
@@ -141,6 +147,16 @@ impl Process {
     pub fn nodes_of_interest(&self) -> BTreeSet<NodeId> {
         let all = self.monitors.values().chain(&self.links).chain(self.calls.values().map(|w| &w.target));
         all.filter(|a| a.home == pando_abi::Home::Node).map(|a| a.node).collect()
+    }
+
+    /// The watches and links that this process has to plain actors, to be asked for once more: by a new leader, and of a
+    /// node that is back. Who has ended answers with its end; who lives knows them already.
+    pub fn interests(&self) -> impl Iterator<Item = (Address, Input)> + '_ {
+        let me = self.identity.me;
+        let watches =
+            self.monitors.iter().map(move |(id, target)| (*target, Input::Watch { watcher: me, id: self.seal(*id) }));
+        let links = self.links.iter().map(move |target| (*target, Input::Link { peer: me }));
+        watches.chain(links).filter(|(target, _)| target.home == pando_abi::Home::Node)
     }
 
     /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants).
@@ -196,12 +212,26 @@ impl Process {
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Timer { id } => {
-                if self.timers.remove(&id).is_none() {
-                    return Stepped::default();
+                if planted(Bug::TimerTwice) && !self.timers.contains_key(&id) {
+                    return self.timer(guest, id, moment, effects, actions);
                 }
-                let mut event = self.event(EventKind::Timer, moment);
-                event.token = id;
-                self.run(guest, &event, moment, effects, actions)
+                let Some(due) = self.timers.get(&id).copied() else { return Stepped::default() };
+                let mut last = Stepped::default();
+                // One that was due before, but is called by a slower clock, comes first.
+                while let Some(&(at, first)) = self.agenda.first().filter(|first| **first <= (due, id)) {
+                    self.agenda.remove(&(at, first));
+                    self.timers.remove(&first);
+                    if first != id {
+                        actions.push(Action::Disarm(Alarm::Timer(first)));
+                    }
+                    let fuel = last.fuel;
+                    last = self.timer(guest, first, moment, effects, actions);
+                    last.fuel += fuel;
+                    if last.end.is_some() {
+                        break;
+                    }
+                }
+                last
             }
             Input::Bounce { status, count } => {
                 let mut event = self.event(EventKind::Bounce, moment);
@@ -210,6 +240,9 @@ impl Process {
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Watch { watcher, id } => {
+                if planted(Bug::LostMonitor) && self.watchers.len() == 1 {
+                    return Stepped::default();
+                }
                 if self.watchers.len() < pando_abi::limits::MONITORS_MAX {
                     self.watchers.insert((watcher, id));
                 } else {
@@ -238,6 +271,28 @@ impl Process {
         }
     }
 
+    fn timer(
+        &mut self,
+        guest: &mut dyn Guest,
+        id: u64,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let mut event = self.event(EventKind::Timer, moment);
+        event.token = id;
+        self.run(guest, &event, moment, effects, actions)
+    }
+
+    /// When this input was asked for, if it is an alarm that is set: it proves that the time has come.
+    pub fn due(&self, input: &Input) -> Option<u64> {
+        match input {
+            Input::Timer { id } => self.timers.get(id).copied(),
+            Input::Deadline { token } => self.calls.get(token).map(|waiting| waiting.deadline_ns),
+            _ => None,
+        }
+    }
+
     fn message(
         &mut self,
         guest: &mut dyn Guest,
@@ -258,8 +313,8 @@ impl Process {
             match self.served.note(key, delivery.reply) {
                 Seen::Fresh => {}
                 Seen::Waiting => return Stepped::default(),
-                Seen::Answered(Answer { status, message }) => {
-                    answer(actions, delivery.reply, status, message, moment.standing);
+                Seen::Answered(Answer { status, message, index }) => {
+                    answer(actions, delivery.reply, status, message, Standing { index, ..moment.standing });
                     return Stepped::default();
                 }
                 Seen::Stale => {
@@ -480,6 +535,7 @@ impl Process {
             actions.push(Action::Deliver { to, input: Input::Down { target: me, exit: why.clone() } });
         }
         self.timers.clear();
+        self.agenda.clear();
         self.calls.clear();
         self.grants.clear();
         Stepped { end: Some(why), ..Stepped::default() }
@@ -487,7 +543,7 @@ impl Process {
 
     /// Answers a call, at the address that its asker has now.
     fn answer(&mut self, asked: ReplyTo, status: u16, message: Message, moment: Moment, actions: &mut Vec<Action>) {
-        let given = Answer { status, message };
+        let given = Answer { status, message, index: moment.standing.index };
         let to = self.served.answered(asked, &given);
         answer(actions, Some(to), given.status, given.message, moment.standing);
     }

@@ -6,7 +6,8 @@
 //! 1. `apply` depends on nothing but the state and the entry: time and randomness are fields of the entry, fuel is
 //!    metered, and time never goes back.
 //! 2. An input with a stamp is handled once, and in the order of its stamps.
-//! 3. An entry that stands in the log twice (a retried proposal) is applied once and answered twice alike.
+//! 3. An entry that stands in the log twice (a retried proposal) is applied once and answered twice alike, also when its
+//!    proposer has booted anew in between.
 //! 4. What the group says is part of its state until it was heard.
 
 pub mod entry;
@@ -15,6 +16,7 @@ pub mod state;
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome};
+use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
 use pando_actors::{Actor, Effect, Exit, Limits, Module};
 use pando_raft::{Applied, Entry, Machine};
@@ -28,13 +30,18 @@ use crate::{
     wire::{self, WireInput},
 };
 
+/// Boots of proposers that are remembered; the one whose latest entry is the oldest goes first.
+const PROPOSERS_MAX: usize = 256;
 /// Bytes of a birth, batch or snapshot that are taken at most.
 const STATE_BYTES_MAX: usize = 2 << 30;
 
 /// How a replica reaches the world. Called on the thread that applies; must not block.
 pub trait Port: Send + Sync {
     /// The module, from this node's own store.
-    fn module(&self, hash: ModuleHash) -> Result<Arc<Module>, String>;
+    ///
+    /// # Errors
+    /// See there: what all replicas say alike, and what only this node's disk is to blame for.
+    fn module(&self, hash: ModuleHash) -> Result<Arc<Module>, NoModule>;
     /// This replica leads from now on: everything that is still to be said, every alarm that is set.
     fn leads(&self, group: ActorId, term: u64, standing: Leading);
     /// It no longer leads.
@@ -43,6 +50,15 @@ pub trait Port: Send + Sync {
     fn effects(&self, group: ActorId, output: Output);
     /// The group has ended.
     fn ended(&self, group: ActorId, exit: &Exit);
+}
+
+/// Why a replica has no module.
+#[derive(Debug)]
+pub enum NoModule {
+    /// It cannot run replicated; so say all nodes.
+    Unfit(String),
+    /// This node has lost it.
+    Absent(String),
 }
 
 /// What a new leader has to take up.
@@ -55,6 +71,17 @@ pub struct Leading {
     pub born: bool,
     /// How it ended, if it did.
     pub ended: Option<Exit>,
+    /// The group's time.
+    pub time_ns: u64,
+    /// What watches and links there are to plain actors: asked for again, for whoever led before may have missed an end.
+    pub interests: Vec<(Address, Input)>,
+}
+
+/// The latest entry of one boot of a proposer.
+struct Proposer {
+    seq: u64,
+    index: u64,
+    outcome: Vec<u8>,
 }
 
 struct Living {
@@ -71,7 +98,7 @@ pub struct Replica {
     time_ns: u64,
     events: u64,
     index: u64,
-    proposers: BTreeMap<[u8; 16], (u64, u64, Vec<u8>)>,
+    proposers: BTreeMap<([u8; 16], u64), Proposer>,
     heard: BTreeMap<ActorId, u64>,
     outbox: Outbox,
     birth: Option<(Birth, SpawnOrder)>,
@@ -82,11 +109,22 @@ pub struct Replica {
     effects: Vec<Effect>,
 }
 
+/// What all replicas say alike about a module. One that only this node lacks must not become part of the state: this
+/// replica stops, and says why.
+fn fit(hash: ModuleHash, why: NoModule) -> String {
+    match why {
+        NoModule::Unfit(why) => why,
+        NoModule::Absent(why) => panic!("module {hash:.8} is missing, so this replica cannot go on: {why}"),
+    }
+}
+
 /// What applying gave, beside the state.
 #[derive(Default)]
 pub struct Output {
     /// To be said, in order.
     pub items: Vec<Item>,
+    /// The group's time.
+    pub time_ns: u64,
     /// Alarms to set (with their time) and to take back.
     pub alarms: Vec<(Option<u64>, Alarm)>,
     /// Lines that the actor wrote: level, text.
@@ -139,9 +177,12 @@ impl Replica {
         self.living.as_ref().map(|l| &l.process)
     }
 
-    /// Answers a query from the state as it stands. Only the actions that answer or log come out.
+    /// Answers a query from the state as it stands, and says at which index that is. Only the actions that answer or log
+    /// come out.
     pub fn query(&mut self, delivery: Delivery, standing: Standing, seed: u64) -> Vec<Action> {
         let mut actions = Vec::new();
+        // More may have been applied since the asker looked.
+        let standing = Standing { index: standing.index.max(self.index), ..standing };
         let Some(living) = &mut self.living else {
             let told = crate::input::undeliverable(
                 Address::group(self.group),
@@ -189,7 +230,7 @@ impl Replica {
         let made = self
             .port
             .module(hash)
-            .map_err(|why| exit(ExitKind::BadModule, why))
+            .map_err(|why| exit(ExitKind::BadModule, fit(hash, why)))
             .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order)));
         match made {
             Ok(actor) => {
@@ -208,9 +249,12 @@ impl Replica {
         asked: Option<ReplyTo>,
         moment: Moment,
         out: &mut Output,
-    ) -> Option<(u16, pando_actors::Message)> {
+    ) -> Option<(u16, pando_actors::Message, u64)> {
         let living = self.living.as_mut()?;
         let mut actions = Vec::new();
+        // An alarm that was called proves that its time has come, whatever the clocks of the nodes say.
+        self.time_ns = self.time_ns.max(living.process.due(&input).unwrap_or(0));
+        let moment = Moment { now_ns: self.time_ns.max(moment.now_ns), ..moment };
         let Stepped { end, ran, undone, .. } =
             living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
         self.events += u64::from(ran);
@@ -222,7 +266,7 @@ impl Replica {
             match action {
                 Action::Deliver { to, input: Input::Reply { token, status, message, standing } } => {
                     if asked == Some(ReplyTo { address: to, token }) && to.home != Home::Group {
-                        answer = Some((status, message));
+                        answer = Some((status, message, standing.index));
                     } else {
                         let input = Input::Reply { token, status, message, standing };
                         self.say(to, Saying::Deliver(input), moment.standing.index, out);
@@ -247,6 +291,13 @@ impl Replica {
             }
         }
         answer
+    }
+
+    fn forget_proposers(&mut self) {
+        while self.proposers.len() > PROPOSERS_MAX {
+            let oldest = self.proposers.iter().min_by_key(|(_, p)| p.index).map(|(id, _)| *id);
+            oldest.map(|id| self.proposers.remove(&id));
+        }
     }
 
     fn say(&mut self, to: Address, saying: Saying, index: u64, out: &mut Output) {
@@ -295,7 +346,7 @@ impl Replica {
         }
         if let Some((group, seq)) = stamp {
             let heard = self.heard.entry(ActorId(group)).or_insert(0);
-            if seq <= *heard {
+            if seq <= *heard && !planted(Bug::HeardTwice) {
                 return ItemOutcome::Duplicate;
             }
             if seq > *heard + 1 {
@@ -315,12 +366,13 @@ impl Replica {
             _ => None,
         };
         match self.step(input, asked, moment, out) {
-            Some((status, message)) => ItemOutcome::Answered { status, message: (&message).into() },
+            Some((status, message, index)) => ItemOutcome::Answered { status, message: (&message).into(), index },
             None => ItemOutcome::Done,
         }
     }
 
-    fn let_out(&mut self, out: Output) -> [u8; 32] {
+    fn let_out(&mut self, mut out: Output) -> [u8; 32] {
+        out.time_ns = self.time_ns;
         let digest = if out.items.is_empty() {
             [0; 32]
         } else {
@@ -350,13 +402,15 @@ impl Replica {
 impl Machine for Replica {
     fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         self.index = index;
-        self.time_ns = self.time_ns.max(entry.time_ns);
-        if let Some((incarnation, seq, outcome)) = self.proposers.get(&entry.origin)
-            && *incarnation == entry.incarnation
-            && entry.seq <= *seq
+        self.time_ns = if planted(Bug::TimeGoesBack) { entry.time_ns } else { self.time_ns.max(entry.time_ns) };
+        let proposer = (entry.origin, entry.incarnation);
+        if let Some(known) = self.proposers.get(&proposer)
+            && entry.seq <= known.seq
+            && !planted(Bug::EntryTwice)
         {
             // The latest is answered again; an older one has no asker any more.
-            let outcome = if entry.seq == *seq { outcome.clone() } else { Vec::new() };
+            let outcome =
+                if entry.seq == known.seq && !planted(Bug::AnswerLost) { known.outcome.clone() } else { Vec::new() };
             return Applied { outcome, effects_digest: [0; 32] };
         }
         let standing = Standing { index, linear: false, node: self.node.0 };
@@ -382,8 +436,12 @@ impl Machine for Replica {
             other => Outcome::Malformed(format!("entry kind {other}")),
         };
         let outcome = wire::encode(&outcome);
-        self.proposers.insert(entry.origin, (entry.incarnation, entry.seq, outcome.clone()));
-        let effects_digest = self.let_out(out);
+        self.proposers.insert(proposer, Proposer { seq: entry.seq, index, outcome: outcome.clone() });
+        self.forget_proposers();
+        let mut effects_digest = self.let_out(out);
+        if planted(Bug::OwnNumber) {
+            effects_digest[0] ^= self.node.0 as u8;
+        }
         Applied { outcome, effects_digest }
     }
 
@@ -401,7 +459,7 @@ impl Machine for Replica {
         let rows = state::ReplicaRows {
             time_ns: self.time_ns,
             events: self.events,
-            proposers: self.proposers.iter().map(|(o, (i, s, out))| (*o, *i, *s, out.clone())).collect(),
+            proposers: self.proposers.iter().map(|((o, i), p)| (*o, *i, p.seq, p.index, p.outcome.clone())).collect(),
             heard: self.heard.iter().map(|(g, s)| (g.0, *s)).collect(),
             outbox: self.outbox.rows(),
             birth: self.birth.as_ref().map(|(b, _)| b.clone()),
@@ -426,7 +484,8 @@ impl Machine for Replica {
         let living = match (rows.process, rows.image, &birth) {
             (Some(process), Some(image), Some((birth, order))) => {
                 let process = Process::from_rows(process).map_err(|e| e.to_string())?;
-                let module = self.port.module(ModuleHash(birth.module))?;
+                let hash = ModuleHash(birth.module);
+                let module = self.port.module(hash).map_err(|why| fit(hash, why))?;
                 let image = pando_actors::Image::from_bytes(&image).map_err(|e| e.to_string())?;
                 let limits: Limits = launch::limits(&order.spec);
                 let actor = Actor::from_image(&module, &image, limits).map_err(|e| e.to_string())?;
@@ -438,8 +497,13 @@ impl Machine for Replica {
         self.outbox = Outbox::from_rows(rows.outbox).map_err(|e| e.to_string())?;
         self.time_ns = rows.time_ns;
         self.events = rows.events;
-        self.proposers = rows.proposers.into_iter().map(|(o, i, s, out)| (o, (i, s, out))).collect();
+        let proposers = rows.proposers.into_iter();
+        self.proposers =
+            proposers.map(|(o, i, seq, index, outcome)| ((o, i), Proposer { seq, index, outcome })).collect();
         self.heard = rows.heard.into_iter().map(|(g, s)| (ActorId(g), s)).collect();
+        if planted(Bug::SnapshotForgetsHeard) {
+            self.heard.clear();
+        }
         self.birth = birth;
         self.supervisor = rows.supervisor;
         self.generation = rows.generation;
@@ -452,8 +516,10 @@ impl Machine for Replica {
         self.leading = leading;
         if leading {
             let alarms = self.living.as_ref().map(|l| l.process.alarms().collect()).unwrap_or_default();
-            let items = self.outbox.items();
-            let standing = Leading { items, alarms, born: self.is_born(), ended: self.ended.clone() };
+            let items = if planted(Bug::OutboxForgotten) { Vec::new() } else { self.outbox.items() };
+            let interests = self.living.as_ref().map(|l| l.process.interests().collect()).unwrap_or_default();
+            let (born, ended, time_ns) = (self.is_born(), self.ended.clone(), self.time_ns);
+            let standing = Leading { items, alarms, born, ended, time_ns, interests };
             self.port.leads(self.group, term, standing);
         } else {
             self.port.follows(self.group);

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use pando_abi::{Address, Errno, Home, NodeId, call::call_flags, id::service};
 use pando_actors::Capability;
+use pando_raft::blocking;
 use pando_transport::{Channel, SendError};
 
 use crate::{
@@ -236,7 +237,7 @@ impl Kernel {
         let seed = self.door().seed();
         let kernel = self.clone();
         // The machine may be busy with a batch: that is waited for on a thread that may wait.
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = blocking(move || {
             let asked = delivery.clone();
             let actions = kernel.groups().with_machine(to.id, |machine| {
                 machine.as_any().downcast_mut::<Replica>().map(|replica| replica.query(asked, standing, seed))

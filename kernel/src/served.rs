@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use pando_abi::ActorId;
+use pando_abi::planted::{Bug, planted};
 use pando_actors::Message;
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -35,6 +36,8 @@ pub struct Answer {
     pub status: u16,
     /// What it said.
     pub message: Message,
+    /// The index in the group's log at which it was said; 0 for a plain actor.
+    pub index: u64,
 }
 
 /// What is known of a key.
@@ -85,6 +88,9 @@ impl Served {
         let clock = self.clock;
         let origin = self.origins.entry(id).or_default();
         origin.used = clock;
+        if planted(Bug::ServedTwice) {
+            return Seen::Fresh;
+        }
         if let Some(slot) = origin.slots.get_mut(&key.seq) {
             if reply.is_some() {
                 slot.reply = reply;
@@ -158,7 +164,7 @@ impl Served {
                             seq: *seq,
                             reply: s.reply.map(|r| (r.address.into(), r.token)),
                             asked: s.asked.map(|r| (r.address.into(), r.token)),
-                            answer: s.answer.as_ref().map(|a| (a.status, (&a.message).into())),
+                            answer: s.answer.as_ref().map(|a| (a.status, (&a.message).into(), a.index)),
                         })
                         .collect(),
                 })
@@ -181,7 +187,7 @@ impl Served {
             let id = (ActorId(row.origin), row.incarnation);
             for slot in row.slots {
                 let answer = match slot.answer {
-                    Some((status, message)) => Some(Answer { status, message: message.open()? }),
+                    Some((status, message, index)) => Some(Answer { status, message: message.open()?, index }),
                     None => None,
                 };
                 let asked = open(slot.asked)?;
@@ -217,7 +223,7 @@ struct SlotRow {
     seq: u64,
     reply: Option<(WireAddress, u64)>,
     asked: Option<(WireAddress, u64)>,
-    answer: Option<(u16, WireMessage)>,
+    answer: Option<(u16, WireMessage, u64)>,
 }
 
 #[cfg(test)]
@@ -233,7 +239,11 @@ mod tests {
         ReplyTo { address: Address::actor(NodeId(node), ActorId([9; 16])), token }
     }
     fn answer(text: &[u8]) -> Answer {
-        Answer { status: 0, message: Message { body: pando_actors::Body::from_slice(text), ..Message::default() } }
+        Answer {
+            status: 0,
+            index: 3,
+            message: Message { body: pando_actors::Body::from_slice(text), ..Message::default() },
+        }
     }
 
     #[test]

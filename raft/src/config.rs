@@ -1,10 +1,13 @@
 //! What a node's groups are opened with.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pando_abi::NodeId;
+
+use crate::files::Files;
 
 /// Called once, when the disk can no longer be trusted. It should end the process and need not
 /// return. The text says what failed.
@@ -40,6 +43,10 @@ pub struct Config {
     pub log_file_bytes: u64,
     /// Bytes of log after which old files are rewritten and dropped.
     pub log_bytes: u64,
+    /// A number that no earlier boot of this node had: an answer to one of those fits no question of this one.
+    pub boot: u64,
+    /// Where log and snapshots lie. `None`: the system's files.
+    pub files: Option<Arc<dyn Files>>,
     /// What happens when the disk fails.
     pub fatal: Fatal,
 }
@@ -62,6 +69,8 @@ impl Config {
             in_flight_bytes_max: 64 << 20,
             log_file_bytes: 32 << 20,
             log_bytes: 256 << 20,
+            boot: RandomState::new().build_hasher().finish(),
+            files: None,
             fatal: Arc::new(|why| {
                 tracing::error!(%why, "the disk failed: ending the process");
                 std::process::abort();

@@ -11,6 +11,7 @@
 //! 3. A region number is never used again.
 
 pub(crate) mod appender;
+mod engine_files;
 pub(crate) mod log;
 pub(crate) mod snapshots;
 
@@ -23,14 +24,17 @@ use std::time::Duration;
 use fs4::fs_std::FileExt;
 use pando_abi::NodeId;
 use parking_lot::{Mutex, RwLock};
-use raft_engine::{Engine, RecoveryMode};
+use raft_engine::env::DefaultFileSystem;
+use raft_engine::{LogBatch, RecoveryMode};
 
 use crate::codec::record::GroupRecord;
 use crate::codec::{decode, encode};
 use crate::config::Config;
 use crate::entry::GroupId;
 use crate::error::OpenError;
+use crate::files::SystemFiles;
 use appender::{Appender, Item};
+use engine_files::EngineFiles;
 use snapshots::Snapshots;
 
 const REGION_META: u64 = 1;
@@ -40,6 +44,8 @@ const KEY_NEXT: &[u8] = b"next";
 const PREFIX_GROUP: u8 = b'g';
 /// How often expired log files are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(5);
+
+pub(crate) type Engine = raft_engine::Engine<EngineFiles>;
 
 /// An open data folder.
 pub(crate) struct Disk {
@@ -59,6 +65,10 @@ struct Book {
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
     let path = path.to_path_buf();
     move |source| OpenError::Io { what, path, source }
+}
+
+fn failed(path: &Path, e: raft_engine::Error) -> OpenError {
+    io_error("write", path)(std::io::Error::other(e.to_string()))
 }
 
 fn group_key(group: GroupId) -> Vec<u8> {
@@ -84,23 +94,23 @@ impl Disk {
         let dir = &config.dir;
         std::fs::create_dir_all(dir).map_err(io_error("make", dir))?;
         let lock = lock(dir)?;
-        let snapshots = Snapshots::open(dir.join("snapshots"))?;
+        let files = config.files.clone().unwrap_or_else(|| Arc::new(SystemFiles));
+        let snapshots = Snapshots::open(dir.join("snapshots"), files)?;
         let log = dir.join("log");
         let engine = open_engine(config, &log)?;
         let book = read_book(&engine, config.node, dir)?;
         let engine = Arc::new(engine);
-        let appender = Appender::start(engine.clone(), config.fatal.clone());
-        let disk = Disk {
+        let mut mark = LogBatch::default();
+        mark.put(REGION_META, KEY_NODE.to_vec(), encode(&config.node.0)).map_err(|e| failed(&log, e))?;
+        engine.write(&mut mark, true).map_err(|e| failed(&log, e))?;
+        let appender = Appender::start(engine.clone(), config);
+        Ok(Disk {
             engine: RwLock::new(Some(engine)),
             appender,
             snapshots,
             book: Mutex::new(book),
             lock: Mutex::new(Some(lock)),
-        };
-        disk.appender
-            .write_blocking(vec![Item::Put(REGION_META, KEY_NODE.to_vec(), encode(&config.node.0))])
-            .map_err(io_error("write", &log))?;
-        Ok(disk)
+        })
     }
 
     /// For reading.
@@ -191,8 +201,13 @@ fn open_engine(config: &Config, path: &Path) -> Result<Engine, OpenError> {
         purge_threshold: raft_engine::ReadableSize(config.log_bytes),
         ..Default::default()
     };
+    let files = Arc::new(match &config.files {
+        Some(files) => EngineFiles::Door(files.clone()),
+        None => EngineFiles::System(DefaultFileSystem),
+    });
     // The engine panics on some kinds of damage; a damaged folder must end in a sentence.
-    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Engine::open(engine_config)));
+    let opened =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Engine::open_with_file_system(engine_config, files)));
     match opened {
         Ok(Ok(engine)) => Ok(engine),
         Ok(Err(e)) => Err(damaged(e.to_string())),

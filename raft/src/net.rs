@@ -10,7 +10,6 @@ pub(crate) mod parts;
 pub(crate) mod peer;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -56,10 +55,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Link {
-    pub(crate) fn new(wire: Arc<dyn Wire>) -> Link {
-        // A random start, so that an answer to an earlier boot of this node fits no question of this one.
-        let start = RandomState::new().build_hasher().finish();
-        Link { wire, next: AtomicU64::new(start), waiting: Mutex::default(), parts: Mutex::default() }
+    /// Questions are numbered from `boot`, so that an answer to an earlier boot of this node fits no question of this one.
+    pub(crate) fn new(wire: Arc<dyn Wire>, boot: u64) -> Link {
+        Link { wire, next: AtomicU64::new(boot), waiting: Mutex::default(), parts: Mutex::default() }
     }
 
     /// Asks and waits, for at most `timeout`.

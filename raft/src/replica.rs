@@ -11,8 +11,10 @@
 pub(crate) mod apply;
 pub(crate) mod supervise;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -20,6 +22,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::{Raft, ServerState};
 use pando_abi::NodeId;
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
 
 use crate::attest::{Attestations, Finding, Word};
@@ -415,14 +418,27 @@ impl Replica {
     }
 }
 
-/// Runs what blocks off the async threads. A panic in it is an error.
-pub(crate) async fn blocking<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
+/// Runs what blocks off the async threads, or in its place where there is only one thread: so does a simulation. A panic
+/// in it is an error.
+///
+/// # Errors
+/// The panic, or that the runtime is ending.
+pub async fn blocking<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
+    let panicked = |panic: Box<dyn Any + Send>| {
+        let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        io::Error::other(format!("it panicked: {}", text.unwrap_or_else(|| "no message".into())))
+    };
+    if one_thread() {
+        return catch_unwind(AssertUnwindSafe(f)).map_err(panicked);
+    }
     tokio::task::spawn_blocking(f).await.map_err(|e| match e.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            io::Error::other(format!("the machine panicked: {}", text.unwrap_or_else(|| "no message".into())))
-        }
+        Ok(panic) => panicked(panic),
         Err(_) => io::Error::other("the node is closing"),
     })
+}
+
+/// Is this a runtime of one thread?
+pub(crate) fn one_thread() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }

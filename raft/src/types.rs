@@ -15,6 +15,7 @@ openraft::declare_raft_types!(
         R = Reply,
         NodeId = u64,
         Node = (),
+        AsyncRuntime = crate::runtime::Runtime,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
 );
 

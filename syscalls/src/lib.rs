@@ -18,6 +18,8 @@ pub mod exit;
 pub mod handle;
 pub mod id;
 pub mod limits;
+#[doc(hidden)]
+pub mod planted;
 pub mod policy;
 
 pub use call::{Call, IMPORT_MODULE};

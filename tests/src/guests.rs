@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `tally` | a counter: every call adds one |
 //! | `sentinel` | links, monitors and spawns as it is told, and tells what it saw |
+//! | `witness` | sends, sets timers, watches and asks, and checks that nothing is lost, doubled or out of order |
 //! | `imp` | everything that a hostile or broken guest can do |
 //! | `echo` | answers what it is asked |
 //! | `driver` | calls another actor so many times, so many at once |
@@ -22,6 +23,7 @@ fn text(label: &str) -> &'static str {
     match label {
         "tally" => include_str!("guests/tally.wat"),
         "sentinel" => include_str!("guests/sentinel.wat"),
+        "witness" => include_str!("guests/witness.wat"),
         "imp" => include_str!("guests/imp.wat"),
         "echo" => include_str!("guests/echo.wat"),
         "driver" => include_str!("guests/driver.wat"),
@@ -116,6 +118,17 @@ pub mod verb {
     /// `sentinel`: ask for a timer in `a` nanoseconds.
     pub const TIMER: u64 = 10;
 
+    /// `witness`: send the handle, whose number stands behind, `b` letters from number `a`; answers how many it was sent.
+    pub const POST: u64 = 20;
+    /// `witness`: tell what was seen.
+    pub const TESTIFY: u64 = 22;
+    /// `witness`: set `b` timers, `a` nanoseconds apart; answers how many were ever set.
+    pub const TIMERS: u64 = 23;
+    /// `witness`: monitor the handle; answers how many were.
+    pub const WATCH: u64 = 24;
+    /// `witness`: call the handle `b` times with a deadline of `a` nanoseconds; answers how many calls were ever made.
+    pub const CALLS: u64 = 25;
+
     /// `driver`, `ring`, `nursery`: begin.
     pub const RUN: u64 = 1;
 }
@@ -164,13 +177,67 @@ impl Report {
     }
 }
 
+/// What a witness saw, in the order of its report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Testimony {
+    /// Letters that came.
+    pub letters: u64,
+    /// Of them, those that had come before.
+    pub doubled: u64,
+    /// Letters that did not come though later ones did.
+    pub missed: u64,
+    /// Timers set.
+    pub timers_set: u64,
+    /// Timers that fired.
+    pub timers_fired: u64,
+    /// Of them, those that fired again, too early, or after one that was due later.
+    pub timers_wrong: u64,
+    /// Monitors set.
+    pub watches: u64,
+    /// `down` events.
+    pub downs: u64,
+    /// Bounces.
+    pub bounces: u64,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls answered, by whatever.
+    pub replies: u64,
+    /// Was its life begun anew?
+    pub restarted: u64,
+}
+
+impl Testimony {
+    /// Reads the answer to [`verb::TESTIFY`]: an array of twelve numbers of nine bytes.
+    pub fn of(body: &[u8]) -> Option<Testimony> {
+        let numbers = body.strip_prefix(&[0x8c])?;
+        let n = |i: usize| -> Option<u64> {
+            let (&kind, number) = numbers.get(9 * i..9 * i + 9)?.split_first()?;
+            (kind == 0x1b).then(|| number.try_into().ok().map(u64::from_be_bytes))?
+        };
+        Some(Testimony {
+            letters: n(0)?,
+            doubled: n(1)?,
+            missed: n(2)?,
+            timers_set: n(3)?,
+            timers_fired: n(4)?,
+            timers_wrong: n(5)?,
+            watches: n(6)?,
+            downs: n(7)?,
+            bounces: n(8)?,
+            calls: n(9)?,
+            replies: n(10)?,
+            restarted: n(11)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_guest_assembles() {
-        for label in ["tally", "sentinel", "imp", "echo", "driver", "ring", "nursery"] {
+        for label in ["tally", "sentinel", "witness", "imp", "echo", "driver", "ring", "nursery"] {
             assert!(wasm(label).starts_with(b"\0asm"), "{label}");
         }
     }

@@ -4,6 +4,7 @@
 //! smallest place there is, the specification of effects and events over bare actors, and [`single`]
 //! a whole node. For everything else: [`Realm`] is a realm of
 //! real processes, [`Inside`] one in the test's own; [`Asker`] asks them, [`load`] asks without pause, [`shell`] types.
+//! [`sim`] is a whole realm in one thread, from one seed.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod place;
 pub mod program;
 pub mod realm;
 pub mod shell;
+pub mod sim;
 pub mod single;
 mod turn;
 mod until;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pando_abi::{Address, Errno, Home, ModuleHash, NodeId, Priority, Restart, SpawnSpec, limits};
 use pando_actors::{Body, Handles};
 use pando_admin::{ActorRow, Reply, Request, SpawnRequest};
+use pando_raft::blocking;
 use tokio::sync::oneshot;
 
 use super::{VIEW_PATIENCE, WORK_PATIENCE, target::find, views};
@@ -51,7 +52,7 @@ pub(super) async fn put_module(kernel: &Arc<Kernel>, label: String, wasm: Vec<u8
     }
     let size = wasm.len() as u64;
     let task = kernel.clone();
-    let put = tokio::task::spawn_blocking(move || task.modules().put(&wasm).map_err(|e| e.to_string())).await;
+    let put = blocking(move || task.modules().put(&wasm).map_err(|e| e.to_string())).await;
     let module = put
         .map_err(|e| Refusal::new(Errno::INTERNAL, format!("the compiler failed: {e}"), ""))?
         .map_err(|why| Refusal::new(Errno::BAD_REQUEST, format!("not a module that can run: {why}"), "see SPEC.md"))?;
@@ -137,7 +138,7 @@ async fn spawn_plain(
     loop {
         let cell = kernel.cells().get(address.id);
         let facts = match cell {
-            Some(cell) => tokio::task::spawn_blocking(move || cell.facts()).await.ok(),
+            Some(cell) => blocking(move || cell.facts()).await.ok(),
             None => None,
         };
         match facts {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use pando_abi::{ActorId, Address, Errno, Home, ModuleHash, NodeId};
 use pando_admin::{ActorRow, NameRow, NodeRow, Reply, Request, TopRow};
-use pando_raft::Role;
+use pando_raft::{Role, blocking};
 
 use super::{VIEW_PATIENCE, target::find};
 use crate::{
@@ -141,7 +141,7 @@ pub(super) fn group_row(kernel: &Arc<Kernel>, record: &GroupRecord, state: Optio
 pub(super) async fn rows_here(kernel: &Arc<Kernel>) -> Vec<ActorRow> {
     let task = kernel.clone();
     // Cells and machines may be busy for a moment.
-    let rows = tokio::task::spawn_blocking(move || {
+    let rows = blocking(move || {
         let kernel = &task;
         let mut rows: Vec<ActorRow> = kernel.cells().all().iter().map(|c| row_of(kernel, &c.facts())).collect();
         let records: Vec<GroupRecord> = kernel.root().read(|root| root.groups().cloned().collect());
@@ -269,7 +269,7 @@ pub(super) async fn interface(kernel: &Arc<Kernel>, target: &str) -> Result<Repl
 pub(super) async fn inspect(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
     let address = find(kernel, target)?;
     let task = kernel.clone();
-    let lines = tokio::task::spawn_blocking(move || match address.home {
+    let lines = blocking(move || match address.home {
         Home::Group => inspect_group(&task, address),
         _ => inspect_plain(&task, address),
     });

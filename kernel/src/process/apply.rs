@@ -1,6 +1,7 @@
 //! A guest's effects become the process's state and actions: the one match over everything a guest can ask.
 
 use pando_abi::Address;
+use pando_abi::planted::{Bug, planted};
 use pando_actors::{Capability, Effect, Message};
 
 use super::{Moment, Process, Waiting};
@@ -58,10 +59,15 @@ impl Process {
             Effect::Timer { id, delay_ns } => {
                 let at_ns = moment.now_ns.saturating_add(delay_ns);
                 self.timers.insert(id, at_ns);
+                self.agenda.insert((at_ns, id));
                 actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+                if planted(Bug::TimerTwice) && id.is_multiple_of(4) {
+                    actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+                }
             }
             Effect::Cancel { id } => {
-                if self.timers.remove(&id).is_some() {
+                if let Some(at_ns) = self.timers.remove(&id) {
+                    self.agenda.remove(&(at_ns, id));
                     actions.push(Action::Disarm(Alarm::Timer(id)));
                 }
             }

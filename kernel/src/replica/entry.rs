@@ -59,6 +59,8 @@ pub enum ItemOutcome {
         status: u16,
         /// What it said.
         message: WireMessage,
+        /// Where: the entry that a repeated call was first in.
+        index: u64,
     },
     /// The stamp was seen before.
     Duplicate,

@@ -14,8 +14,8 @@ pub struct ReplicaRows {
     pub time_ns: u64,
     /// Events handled.
     pub events: u64,
-    /// Per proposer: (origin, incarnation, seq, outcome of that entry).
-    pub proposers: Vec<([u8; 16], u64, u64, Vec<u8>)>,
+    /// Per boot of a proposer: (origin, incarnation, seq of the latest entry, its index, its outcome).
+    pub proposers: Vec<([u8; 16], u64, u64, u64, Vec<u8>)>,
     /// Per speaking group: the highest number heard.
     pub heard: Vec<([u8; 16], u64)>,
     /// The group's own unacknowledged sayings.

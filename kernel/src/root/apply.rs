@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, ModuleHash, NodeId, limits};
 use pando_raft::Entry;
 
@@ -226,7 +227,9 @@ impl Root {
 
     fn register(&mut self, name: String, address: Address, module: ModuleHash) -> Answer {
         self.check_holder(address)?;
-        self.check_name(&name, address)?;
+        if !planted(Bug::NameTaken) {
+            self.check_name(&name, address)?;
+        }
         let entry = NameEntry { name, address, module };
         if self.names.get(entry.name.as_str()) == Some(&entry) {
             return Ok(Step::SAME);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::ActorId;
 
-use crate::{node::Kernel, realm::ROOT};
+use crate::{node::Kernel, realm::ROOT, replica::Port};
 
 /// How soon what could not be done is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -52,9 +52,16 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
         let over = kernel.root().read(|root| {
             root.ended(group).is_some() || root.group(group).is_some_and(|g| !g.voters.contains(&kernel.id().0))
         });
-        if over && let Err(why) = kernel.groups().remove(group).await {
-            tracing::warn!(group = %group, %why, "a replica could not be removed");
-            done = false;
+        if !over {
+            continue;
+        }
+        match kernel.groups().remove(group).await {
+            // Nobody tells a machine that is gone that it no longer leads.
+            Ok(()) => kernel.leaders().follows(group),
+            Err(why) => {
+                tracing::warn!(group = %group, %why, "a replica could not be removed");
+                done = false;
+            }
         }
     }
     done

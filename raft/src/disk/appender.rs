@@ -1,14 +1,15 @@
 //! The one writer of the log: all groups, one queue, one flush.
 //!
 //! A thread takes whatever is queued, writes it as one batch, syncs once, and then tells everybody
-//! whose writes were in it. While it syncs, the next batch gathers.
+//! whose writes were in it. While it syncs, the next batch gathers. On a runtime of one thread, as in a
+//! simulation, a task does the same.
 //!
 //! 1. Writes reach the disk in the order they were queued, whoever queued them.
 //! 2. Nobody is told before the sync that covers their write has returned.
 //! 3. A lazy write rides with the next synced one, or goes unsynced after a short while.
 //! 4. The first failure is final: `fatal` is called once, and every later write fails.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,12 +19,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
+use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 use raft::eraftpb;
-use raft_engine::{Command, Engine, LogBatch, MessageExt};
-use tokio::sync::oneshot;
+use raft_engine::{Command, LogBatch, MessageExt};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::config::Fatal;
+use super::Engine;
+use crate::config::{Config, Fatal};
+use crate::files::Files;
+use crate::replica::one_thread;
 use crate::types::Types;
 
 /// Bytes of one batch, after which it is written.
@@ -72,11 +77,22 @@ struct Op {
     lazy: bool,
 }
 
-/// The handle to the thread.
+/// The handle to whoever writes.
 pub(crate) struct Appender {
-    queue: Mutex<Option<Sender<Op>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    queue: Mutex<Option<Queue>>,
     flushes: Arc<AtomicU64>,
+}
+
+enum Queue {
+    Thread(Sender<Op>, JoinHandle<()>),
+    Task(mpsc::UnboundedSender<Op>, Arc<Mutex<Desk>>),
+}
+
+/// What the writing task works on; whoever closes the log finishes it.
+struct Desk {
+    writer: Writer,
+    queue: mpsc::UnboundedReceiver<Op>,
+    batch: Batch,
 }
 
 fn closed() -> io::Error {
@@ -84,15 +100,23 @@ fn closed() -> io::Error {
 }
 
 impl Appender {
-    pub(crate) fn start(engine: Arc<Engine>, fatal: Fatal) -> Appender {
-        let (tx, rx) = channel();
+    pub(crate) fn start(engine: Arc<Engine>, config: &Config) -> Appender {
         let flushes = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer { engine, fatal, failed: None, flushes: flushes.clone() };
-        let thread = std::thread::Builder::new()
-            .name("pando-log".into())
-            .spawn(move || writer.run(rx))
-            .expect("starting a thread");
-        Appender { queue: Mutex::new(Some(tx)), thread: Mutex::new(Some(thread)), flushes }
+        let mut writer = Writer { engine, fatal: config.fatal.clone(), failed: None, flushes: flushes.clone() };
+        let queue = if one_thread() {
+            let (tx, rx) = mpsc::unbounded_channel();
+            let desk = Arc::new(Mutex::new(Desk { writer, queue: rx, batch: Batch::default() }));
+            tokio::spawn(write_in_task(desk.clone(), config.files.clone()));
+            Queue::Task(tx, desk)
+        } else {
+            let (tx, rx) = channel();
+            let thread = std::thread::Builder::new()
+                .name("pando-log".into())
+                .spawn(move || writer.run(rx))
+                .expect("starting a thread");
+            Queue::Thread(tx, thread)
+        };
+        Appender { queue: Mutex::new(Some(queue)), flushes }
     }
 
     /// Syncs so far.
@@ -102,7 +126,8 @@ impl Appender {
 
     fn push(&self, op: Op) {
         let refused = match &*self.queue.lock() {
-            Some(queue) => queue.send(op).err().map(|e| e.0),
+            Some(Queue::Thread(queue, _)) => queue.send(op).err().map(|e| e.0),
+            Some(Queue::Task(queue, _)) => queue.send(op).err().map(|e| e.0),
             None => Some(op),
         };
         if let Some(op) = refused {
@@ -117,13 +142,6 @@ impl Appender {
         async move { rx.await.unwrap_or_else(|_| Err(closed())) }
     }
 
-    /// Writes and waits, off the async threads.
-    pub(crate) fn write_blocking(&self, items: Vec<Item>) -> io::Result<()> {
-        let (tx, rx) = oneshot::channel();
-        self.push(Op { items, done: Done::Signal(tx), lazy: false });
-        rx.blocking_recv().unwrap_or_else(|_| Err(closed()))
-    }
-
     /// Queues what need not be synced by itself.
     pub(crate) fn write_lazy(&self, items: Vec<Item>) {
         self.push(Op { items, done: Done::Nobody, lazy: true });
@@ -134,12 +152,20 @@ impl Appender {
         self.push(Op { items, done, lazy: false });
     }
 
-    /// Writes what is queued and ends the thread. Blocks.
+    /// Writes what is queued and ends. Blocks.
     pub(crate) fn close(&self) {
-        drop(self.queue.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            // It has no panic to pass on: writes are caught, and answered as failures.
-            let _ = thread.join();
+        let queue = self.queue.lock().take();
+        match queue {
+            Some(Queue::Thread(queue, thread)) => {
+                drop(queue);
+                // It has no panic to pass on: writes are caught, and answered as failures.
+                let _ = thread.join();
+            }
+            Some(Queue::Task(queue, desk)) => {
+                drop(queue);
+                desk.lock().clear(true);
+            }
+            None => {}
         }
     }
 }
@@ -162,6 +188,35 @@ fn tell(done: Done, result: Result<(), &str>) {
             }
             callback.io_completed(result);
         }
+    }
+}
+
+/// What the thread does, as a task.
+async fn write_in_task(desk: Arc<Mutex<Desk>>, files: Option<Arc<dyn Files>>) {
+    loop {
+        let first = poll_fn(|cx| desk.lock().queue.poll_recv(cx)).await;
+        let Some(op) = first else { return };
+        let lazy = op.lazy;
+        desk.lock().batch.add(op);
+        let delay = files.as_ref().map_or(Duration::ZERO, |files| files.delay());
+        let wait = if lazy { delay + LAZY_WAIT } else { delay };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        desk.lock().clear(false);
+    }
+}
+
+impl Desk {
+    /// Writes all that waits.
+    fn clear(&mut self, sync: bool) {
+        while let Ok(op) = self.queue.try_recv() {
+            self.batch.add(op);
+            if self.batch.full() {
+                self.writer.write(std::mem::take(&mut self.batch), sync);
+            }
+        }
+        self.writer.write(std::mem::take(&mut self.batch), sync);
     }
 }
 
@@ -206,7 +261,7 @@ impl Writer {
     }
 
     fn write(&mut self, mut batch: Batch, sync: bool) {
-        let sync = batch.synced || sync;
+        let sync = (batch.synced || sync) && !planted(Bug::NoSync);
         if self.failed.is_none() {
             if let Some(why) = batch.bad.take() {
                 self.fail(why);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 use raft::eraftpb;
 
@@ -275,6 +276,10 @@ impl RaftLogStorage<Types> for GroupLog {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let record = encode(&VoteRecord::from(*vote));
+        if planted(Bug::VoteNotSaved) {
+            self.shared.state.lock().vote = Some(*vote);
+            return Ok(());
+        }
         self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]).await?;
         self.shared.state.lock().vote = Some(*vote);
         Ok(())
@@ -331,6 +336,11 @@ impl RaftLogStorage<Types> for GroupLog {
             items.push(Item::Delete(shared.region, KEY_CUT.to_vec()));
         }
         state.shed(shared.synced.load(Ordering::Acquire));
+        if planted(Bug::AckBeforeWrite) {
+            callback.io_completed(Ok(()));
+            shared.disk.appender.write_lazy(items);
+            return Ok(());
+        }
         // Queued under the lock, so that appends reach the disk in order.
         shared.disk.appender.write_then(items, Done::Flushed { callback, op, mark: shared.synced.clone() });
         Ok(())
@@ -349,6 +359,9 @@ impl RaftLogStorage<Types> for GroupLog {
             }
         }
         state.last = last.max(state.purged);
+        if planted(Bug::CutForgotten) {
+            return Ok(());
+        }
         state.cut = true;
         // Unsynced is enough: the entries cut off were never acknowledged under the vote that cuts
         // them, and the append that follows is behind this in the queue.

@@ -10,12 +10,13 @@
 //! 1. A file under its final name is complete and synced; a newer one replaces it by rename.
 //! 2. A snapshot never replaces a newer one.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ use crate::codec::record::{LogIdRecord, MembershipRecord};
 use crate::codec::{Malformed, decode, encode};
 use crate::entry::GroupId;
 use crate::error::OpenError;
+use crate::files::{Files, read_all};
 
 const MAGIC: &[u8; 8] = b"PANDOSNP";
 const VERSION: u32 = 1;
@@ -85,26 +87,26 @@ pub(crate) fn unpack(file: &Bytes) -> Result<(Meta, Bytes), Malformed> {
 /// The folder of snapshots.
 pub(crate) struct Snapshots {
     dir: PathBuf,
+    files: Arc<dyn Files>,
     /// Saves of one folder, one at a time: rule 2 compares with what is there.
     saving: Mutex<()>,
     next: AtomicU64,
 }
 
 impl Snapshots {
-    pub(crate) fn open(dir: PathBuf) -> Result<Snapshots, OpenError> {
+    pub(crate) fn open(dir: PathBuf, files: Arc<dyn Files>) -> Result<Snapshots, OpenError> {
         let refused = |what: &'static str, path: &Path| {
             let path = path.to_path_buf();
             move |source| OpenError::Io { what, path, source }
         };
         std::fs::create_dir_all(&dir).map_err(refused("make", &dir))?;
-        for file in std::fs::read_dir(&dir).map_err(refused("read", &dir))?.flatten() {
-            let path = file.path();
+        for path in files.list(&dir).map_err(refused("read", &dir))? {
             if path.extension().is_some_and(|e| e == "tmp") {
                 // What a crash left half-written; nobody was told of it.
-                std::fs::remove_file(&path).map_err(refused("remove", &path))?;
+                files.delete(&path).map_err(refused("remove", &path))?;
             }
         }
-        Ok(Snapshots { dir, saving: Mutex::new(()), next: AtomicU64::new(0) })
+        Ok(Snapshots { dir, files, saving: Mutex::new(()), next: AtomicU64::new(0) })
     }
 
     fn path(&self, group: GroupId) -> PathBuf {
@@ -113,7 +115,7 @@ impl Snapshots {
 
     /// The current snapshot. Blocks.
     pub(crate) fn load(&self, group: GroupId) -> io::Result<Option<(Meta, Bytes)>> {
-        let bytes = match std::fs::read(self.path(group)) {
+        let bytes = match read_all(&*self.files, &self.path(group)) {
             Ok(bytes) => Bytes::from(bytes),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
@@ -128,26 +130,28 @@ impl Snapshots {
         let (meta, _) = unpack(file).map_err(invalid)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let tmp = self.dir.join(format!("{group}.{number}.tmp"));
-        let mut out = File::create(&tmp)?;
-        out.write_all(file)?;
-        out.sync_all()?;
+        let out = self.files.create(&tmp)?;
+        out.write_at(0, file)?;
+        if !planted(Bug::SnapshotNotSynced) {
+            out.sync()?;
+        }
         let _one = self.saving.lock();
         // A damaged current one does not stand in the way of a good one.
         let newer = self.load(group).ok().flatten().is_some_and(|(current, _)| {
             current.last.map(|at| (at.term, at.index)) > meta.last.map(|at| (at.term, at.index))
         });
         if newer {
-            return std::fs::remove_file(&tmp);
+            return self.files.delete(&tmp);
         }
-        std::fs::rename(&tmp, self.path(group))?;
-        File::open(&self.dir)?.sync_all()
+        self.files.rename(&tmp, &self.path(group))?;
+        self.files.sync_dir(&self.dir)
     }
 
     /// Deletes the group's snapshot.
     pub(crate) fn remove(&self, group: GroupId) -> io::Result<()> {
-        match std::fs::remove_file(self.path(group)) {
+        match self.files.delete(&self.path(group)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => File::open(&self.dir)?.sync_all(),
+            _ => self.files.sync_dir(&self.dir),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Node {
         let (notices, inbox) = mpsc::unbounded_channel();
         let node = Arc::new(Node {
             id: u64::from(config.node.0),
-            link: Arc::new(Link::new(wire)),
+            link: Arc::new(Link::new(wire, config.boot)),
             runtime: Handle::current(),
             events: broadcast::channel(EVENTS_MAX).0,
             in_flight: Semaphore::new(config.in_flight_max),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
 use openraft::{ReadPolicy, Snapshot};
 use pando_abi::NodeId;
+use pando_abi::planted::{Bug, planted};
 
 use super::node::Node;
 use crate::attest::Word;
@@ -144,7 +145,7 @@ fn stopped(e: impl std::fmt::Display) -> Answer {
 fn voted(response: VoteResponse<Types>) -> Answer {
     Answer::Voted {
         vote: response.vote.into(),
-        granted: response.vote_granted,
+        granted: response.vote_granted || planted(Bug::VoteForAll),
         last: response.last_log_id.map(Into::into),
     }
 }
@@ -269,6 +270,11 @@ async fn snapshot(
 /// The index that a linear read must wait for, if this node leads and reaches a quorum.
 pub(crate) async fn read_index(raft: &GroupRaft, timeout: Duration) -> Answer {
     use openraft::errors::{LinearizableReadError, RaftError};
+    if planted(Bug::LeaseRead) {
+        use openraft::async_runtime::WatchReceiver;
+        let applied = raft.metrics().borrow_watched().last_applied.map_or(0, |id| id.index);
+        return Answer::Read { index: applied };
+    }
     match tokio::time::timeout(timeout, raft.get_read_log_id(ReadPolicy::ReadIndex)).await {
         Ok(Ok((read, _))) => Answer::Read { index: read.log_id().index },
         Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {

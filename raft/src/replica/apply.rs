@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, Snapshot};
+use pando_abi::planted::{Bug, planted};
 use parking_lot::MutexGuard;
 
 use super::{Core, blocking};
@@ -126,7 +127,12 @@ impl Core {
             root: slot.chain.root,
             root_index: slot.chain.root_index,
         };
-        let openraft = SnapshotMeta { last_log_id: slot.last, last_membership: slot.membership.clone() };
+        let mut openraft = SnapshotMeta { last_log_id: slot.last, last_membership: slot.membership.clone() };
+        let mut meta = meta;
+        if planted(Bug::SnapshotWrongIndex) {
+            meta.last.iter_mut().for_each(|last| last.index += 1);
+            openraft.last_log_id.iter_mut().for_each(|last| last.index += 1);
+        }
         let image = slot.machine.snapshot();
         drop(slot);
         (openraft, pack(&meta, &image))

@@ -7,12 +7,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::{ChangeMembers, ServerState};
 use pando_abi::NodeId;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::{GroupRaft, Lead, Replica, blocking};
 use crate::status::GroupEvent;

@@ -1,0 +1,296 @@
+//! The simulator: a whole realm in one thread, from one seed.
+//!
+//! The nodes are real: kernel, scheduler in step mode, Wasm under its own limits, groups over openraft and the log engine.
+//! Simulated are time, entropy, wires and disks ([`world`]); what goes wrong is drawn ([`nemesis`]), so is what people ask
+//! ([`people`]); what must hold stands in [`check`], one file a property.
+//!
+//! A run has three phases. While it storms, anything may fail. Then everything is mended, and within a bounded simulated time
+//! everybody must answer and agree. Then all is ended, and nothing may be left.
+//!
+//! 1. The same seed gives the same run, to the last message: [`Report::trace`].
+//! 2. A panic anywhere is a failure, except of the log engine on a disk that was told to fail.
+
+pub mod check;
+pub mod dice;
+pub mod disk;
+pub mod nemesis;
+pub mod people;
+pub mod world;
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use self::{
+    check::{ends, replicas::Replicas},
+    dice::Dice,
+    nemesis::{Nemesis, Weather},
+    people::{Board, Client, Shared},
+    world::{Death, TICK, Tuning, World},
+};
+
+/// Ticks between two looks at every replica.
+const LOOK_EVERY: u64 = 5;
+/// The longest that founding may take.
+const FOUND_MAX: Duration = Duration::from_secs(60);
+/// The longest that mending may take, once nothing fails any more.
+const MEND_MAX: Duration = Duration::from_secs(120);
+
+/// What a run is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The seed.
+    pub seed: u64,
+    /// How long it storms; `None`: drawn.
+    pub storm: Option<Duration>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What should not have been: empty if all is well.
+    pub found: Vec<String>,
+    /// A hash over everything that was seen.
+    pub trace: u64,
+    /// Nodes.
+    pub nodes: u32,
+    /// Replicas of a group.
+    pub replicas: u8,
+    /// Simulated time.
+    pub simulated: Duration,
+    /// Calls that were answered, refused, and of which nobody knows.
+    pub calls: (usize, usize, usize),
+    /// Terms with a leader, and indexes compared between replicas.
+    pub raft: (usize, usize),
+    /// Boots.
+    pub boots: u64,
+    /// What the nemesis did, with when.
+    pub deeds: Vec<(Duration, String)>,
+}
+
+thread_local! {
+    static PANICS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Sees to it that panics on threads that simulate are noted instead of printed.
+fn note_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let noted = PANICS.with_borrow_mut(|panics| match panics {
+                Some(panics) => {
+                    panics.push(info.to_string());
+                    true
+                }
+                None => false,
+            });
+            if !noted {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// Panics since the last call.
+fn all_panics() -> Vec<String> {
+    PANICS.with_borrow_mut(|panics| panics.as_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// Panics since the last call, but for those that a failing disk causes in the log engine.
+fn panics() -> Vec<String> {
+    all_panics().into_iter().filter(|text| !text.contains("raft-engine")).collect()
+}
+
+/// FNV-1a over words (Fowler, Noll, Vo): enough to tell two runs apart.
+struct Trace(u64);
+
+impl Trace {
+    fn note(&mut self, word: u64) {
+        for byte in word.to_le_bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    fn note_text(&mut self, text: &str) {
+        text.bytes().for_each(|b| self.note(b.into()));
+    }
+}
+
+struct Run {
+    world: World,
+    nemesis: Nemesis,
+    people: tokio::runtime::Runtime,
+    people_since: tokio::time::Instant,
+    board: Shared,
+    replicas: Replicas,
+    report: Report,
+    trace: Trace,
+    ticks: u64,
+}
+
+/// Runs one seed.
+pub fn run(options: Options) -> Report {
+    note_panics();
+    PANICS.set(Some(Vec::new()));
+    pando_raft::draw_from(Some(options.seed));
+    let ran = catch_unwind(AssertUnwindSafe(|| play(options)));
+    let report = ran.unwrap_or_else(|_| Report { found: all_panics(), ..Report::default() });
+    PANICS.set(None);
+    pando_raft::draw_from(None);
+    report
+}
+
+fn play(options: Options) -> Report {
+    let mut dice = Dice::new(options.seed);
+    let nodes = dice.pick(&[1, 2, 3, 3, 3, 3, 3, 5, 5, 7]);
+    let replicas = dice.pick(&[1, 3, 3, 3, 5]).min(nodes as u8);
+    let replicas = if replicas == 2 { 1 } else { replicas };
+    let tuning = Tuning::draw(&mut dice);
+    let mut world = World::new(&mut dice, nodes, tuning);
+    let nemesis = Nemesis::new(dice.fork(10), Weather::draw(&mut dice));
+    for at in 0..world.machines.len() {
+        world.boot(at);
+    }
+    let people = world::runtime(&mut dice);
+    let people_since = people.block_on(async { tokio::time::Instant::now() });
+    let report = Report { nodes, replicas, ..Report::default() };
+    let board = Shared::new(Mutex::new(Board::default()));
+    let trace = Trace(0xcbf2_9ce4_8422_2325);
+    let mut run =
+        Run { world, nemesis, people, people_since, board, replicas: Replicas::default(), report, trace, ticks: 0 };
+    let storm = options.storm.unwrap_or(Duration::from_millis(dice.within(2_000, 14_000)));
+    let went = run.go(&mut dice, storm, replicas);
+    if let Err(why) = went {
+        run.report.found.push(why);
+    }
+    run.finish()
+}
+
+impl Run {
+    fn go(&mut self, dice: &mut Dice, storm: Duration, replicas: u8) -> Result<(), String> {
+        // Founding, in calm.
+        let clients = dice.within(2, 6);
+        let client = |run: &Run, n: u64, dice: &mut Dice| {
+            Client::new(n, run.world.net.clone(), run.report.nodes, run.board.clone(), dice.fork(n))
+        };
+        let founder = client(self, 1_000, dice);
+        let (tallies, groups, plain) = (dice.within(1, 2), dice.within(1, 3), dice.within(1, 3));
+        self.people.spawn(founder.found(tallies as usize, groups as usize, plain as usize, replicas));
+        self.until("everybody is there", FOUND_MAX, |run| run.board.lock().cast.is_some())?;
+        // The storm.
+        self.board.lock().working = clients as usize;
+        for n in 0..clients {
+            let client = client(self, n, dice);
+            self.people.spawn(client.work());
+        }
+        self.nemesis.begin(&mut self.world);
+        let end = self.world.now() + storm;
+        while self.world.now() < end {
+            self.nemesis.act(&mut self.world);
+            self.tick(true)?;
+        }
+        // The mending.
+        self.nemesis.heal(&mut self.world);
+        self.board.lock().stop = true;
+        self.until("everybody has finished", MEND_MAX, |run| run.board.lock().working == 0)?;
+        self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world).is_none())
+            .map_err(|why| format!("{why}: {}", Replicas::apart(&self.world).unwrap_or_default()))?;
+        let cast = self.board.lock().cast.clone().unwrap_or_default();
+        let auditor = client(self, 2_000, dice);
+        self.people.spawn(auditor.audit(cast));
+        self.until("everybody is asked", MEND_MAX, |run| run.board.lock().audit.is_some())
+            .map_err(|why| format!("{why}: {}", self.board.lock().audit_at))?;
+        let found = check::everything(&self.board.lock());
+        self.report.found.extend(found);
+        self.until("nothing is left", MEND_MAX, |run| ends::left(&run.world).is_empty())
+            .map_err(|why| format!("{why}: {}", ends::left(&self.world).join(", ")))?;
+        Ok(())
+    }
+
+    fn until(&mut self, what: &str, most: Duration, done: impl Fn(&Run) -> bool) -> Result<(), String> {
+        let end = self.world.now() + most;
+        while !done(self) {
+            if self.world.now() > end {
+                return Err(format!("in {most:?} it did not come to pass that {what}"));
+            }
+            self.tick(false)?;
+        }
+        Ok(())
+    }
+
+    /// One tick of everything. Stops at the first failure, so that the log ends where it happened.
+    fn tick(&mut self, storms: bool) -> Result<(), String> {
+        self.ticks += 1;
+        for (at, death) in self.world.tick() {
+            match death {
+                Death::Disk(_) if storms => self.nemesis.died(&self.world, at, "dies of its disk"),
+                death => return Err(format!("{} died: {death:?}", self.world.machines[at].id())),
+            }
+        }
+        let now = self.world.now();
+        self.board.lock().now = now;
+        let until = self.people_since + now;
+        self.people.block_on(async { tokio::time::sleep_until(until).await });
+        let mut found = panics();
+        if self.ticks.is_multiple_of(LOOK_EVERY) {
+            self.replicas.look(&self.world, &mut found);
+            self.note();
+        }
+        if found.is_empty() { Ok(()) } else { Err(found.join("; ")) }
+    }
+
+    fn note(&mut self) {
+        self.trace.note(self.world.now().as_nanos() as u64);
+        for machine in &self.world.machines {
+            self.trace.note(machine.boots());
+            self.trace.note(machine.disk.syncs());
+            let Some(kernel) = machine.kernel() else { continue };
+            self.trace.note(kernel.remote_count());
+            for group in kernel.groups().list() {
+                let Some(status) = kernel.groups().status(group) else { continue };
+                self.trace.note(status.term);
+                self.trace.note(status.applied);
+                status
+                    .chain
+                    .chunks_exact(8)
+                    .for_each(|c| self.trace.note(u64::from_le_bytes(c.try_into().unwrap_or_default())));
+            }
+        }
+        let board = self.board.lock();
+        self.trace.note(board.history.len() as u64);
+        if let Some(deed) = board.history.last() {
+            self.trace.note_text(&format!("{deed:?}"));
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        let board = self.board.clone();
+        drop(self.people);
+        self.report.boots = self.world.machines.iter().map(|m| m.boots()).sum();
+        self.report.simulated = TICK * self.ticks as u32;
+        drop(self.world);
+        self.report.found.extend(panics());
+        let board = Arc::clone(&board);
+        let board = board.lock();
+        for deed in &board.history {
+            use people::Fate;
+            match deed.fate {
+                Fate::Answered { .. } | Fate::Done => self.report.calls.0 += 1,
+                Fate::Refused(_) => self.report.calls.1 += 1,
+                Fate::Unknown => self.report.calls.2 += 1,
+            }
+        }
+        if let Some(audit) = &board.audit {
+            self.trace.note_text(&format!("{audit:?}"));
+        }
+        self.report.raft = (self.replicas.terms, self.replicas.compared);
+        self.report.deeds = self.nemesis.deeds;
+        self.report.trace = self.trace.0;
+        self.report
+    }
+}

@@ -1,0 +1,95 @@
+//! Raft's own promises, looked at from outside while it runs.
+//!
+//! 1. Election safety: a term has one leader.
+//! 2. State-machine safety and log matching: replicas that have applied the same index have the same chain, and at the
+//!    same agreed index the same root, for ever.
+//! 3. What was applied stays: while a node lives its applied index never goes down.
+//! 4. No replica is fenced or stops by itself, and none calls another one odd.
+
+use std::collections::BTreeMap;
+
+use pando_abi::ActorId;
+use pando_raft::Role;
+
+use crate::sim::world::World;
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Replicas {
+    leaders: BTreeMap<(ActorId, u64), u32>,
+    chains: BTreeMap<(ActorId, u64), [u8; 32]>,
+    roots: BTreeMap<(ActorId, u64), [u8; 32]>,
+    applied: BTreeMap<(usize, u64, ActorId), u64>,
+    /// Different (group, term) with a leader.
+    pub terms: usize,
+    /// Different (group, index) that were compared between replicas.
+    pub compared: usize,
+}
+
+impl Replicas {
+    /// Looks at every replica of every node that lives.
+    pub fn look(&mut self, world: &World, found: &mut Vec<String>) {
+        for (at, machine) in world.machines.iter().enumerate() {
+            let Some(kernel) = machine.kernel() else { continue };
+            if machine.disk.is_cut() {
+                continue;
+            }
+            let id = machine.id();
+            for group in kernel.groups().list() {
+                let Some(status) = kernel.groups().status(group) else { continue };
+                if let Some(why) = &status.stopped {
+                    found.push(format!("the replica of {group:.8} on {id} has stopped: {why}"));
+                }
+                if let Some((peer, why)) = status.fenced_peers.first() {
+                    found.push(format!("{id} calls the replica of {group:.8} on {peer} odd: {why}"));
+                }
+                if status.role == Role::Leader {
+                    let leader = *self.leaders.entry((group, status.term)).or_insert(id.0);
+                    if leader != id.0 {
+                        found.push(format!("term {} of {group:.8} has two leaders, n{leader} and {id}", status.term));
+                    }
+                }
+                self.compare(group, status.applied, status.chain, true, id.0, found);
+                if status.root_index > 0 {
+                    self.compare(group, status.root_index, status.root, false, id.0, found);
+                }
+                let applied = self.applied.entry((at, machine.boots(), group)).or_insert(0);
+                if status.applied < *applied {
+                    found.push(format!("{group:.8} on {id} went back from {applied} to {}", status.applied));
+                }
+                *applied = status.applied;
+            }
+        }
+        self.terms = self.leaders.len();
+    }
+
+    fn compare(&mut self, group: ActorId, index: u64, hash: [u8; 32], chain: bool, node: u32, found: &mut Vec<String>) {
+        let (map, what) = if chain { (&mut self.chains, "chain") } else { (&mut self.roots, "root") };
+        match map.get(&(group, index)) {
+            None => drop(map.insert((group, index), hash)),
+            Some(known) if *known == hash => self.compared += 1,
+            Some(_) => found.push(format!("{group:.8} has two {what}s at index {index}, one of them on n{node}")),
+        }
+    }
+
+    /// In the end every voter has applied the same. What differs, if anything.
+    pub fn apart(world: &World) -> Option<String> {
+        let mut ends: BTreeMap<ActorId, (u64, [u8; 32], u32)> = BTreeMap::new();
+        for machine in &world.machines {
+            let Some(kernel) = machine.kernel() else { return Some(format!("{} is not up", machine.id())) };
+            for group in kernel.groups().list() {
+                let Some(status) = kernel.groups().status(group) else { continue };
+                if status.leader.is_none() {
+                    return Some(format!("{} knows no leader of {group:.8}", machine.id()));
+                }
+                let (applied, chain, first) =
+                    *ends.entry(group).or_insert((status.applied, status.chain, machine.id().0));
+                if (applied, chain) != (status.applied, status.chain) {
+                    let (id, here) = (machine.id(), status.applied);
+                    return Some(format!("{group:.8} is at {applied} on n{first} and at {here} on {id}"));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,316 @@
+//! What goes wrong, and when: drawn from the seed before it begins, in the ranges that TigerBeetle's simulator draws from.
+//!
+//! Owns: the faults that are in force, and until when. Does not know: what the product makes of them.
+//!
+//! 1. While it rages anything may fail: every node may be down, cut off, slow, and wrong about the time.
+//! 2. After [`Nemesis::heal`] nothing fails any more.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use pando_abi::NodeId;
+use pando_transport::Channel;
+
+use super::{
+    dice::Dice,
+    disk::DiskFaults,
+    world::{TICK, World},
+};
+
+/// How bad it is. Rates are in a million, for each tick (and each pair of nodes, or each node).
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// Raft frames lost.
+    pub loss_ppm: u64,
+    /// Raft and control frames that come twice.
+    pub replay_ppm: u64,
+    /// The longest usual way of a frame.
+    pub delay_ms: u64,
+    /// Ways that clog.
+    pub clog_ppm: u64,
+    /// For how long, on average.
+    pub clog_ms: u64,
+    /// Partitions that begin.
+    pub partition_ppm: u64,
+    /// For how long, on average.
+    pub partition_ms: u64,
+    /// Sessions that break and stand again.
+    pub reset_ppm: u64,
+    /// Crashes.
+    pub crash_ppm: u64,
+    /// For how long, on average.
+    pub down_ms: u64,
+    /// Pauses.
+    pub pause_ppm: u64,
+    /// For how long, on average.
+    pub pause_ms: u64,
+    /// Nodes stopped one by one and released in another order.
+    pub swizzle_ppm: u64,
+    /// Clocks that jump, and the longest jump in seconds.
+    pub jump_ppm: u64,
+    /// See there.
+    pub jump_s: u64,
+    /// How much faster or slower clocks go, in thousandths.
+    pub drift: u64,
+    /// What disks do.
+    pub disk: DiskFaults,
+}
+
+impl Weather {
+    /// Drawn. About one kind of fault in three is absent from a run, so that others show better.
+    pub fn draw(dice: &mut Dice) -> Weather {
+        let mut some = |max: u64| if dice.percent(35) { 0 } else { dice.within(1, max.max(1)) };
+        Weather {
+            loss_ppm: some(300_000),
+            replay_ppm: some(500_000),
+            delay_ms: some(40),
+            clog_ppm: some(600),
+            clog_ms: some(5_000),
+            partition_ppm: some(1_200),
+            partition_ms: some(4_000),
+            reset_ppm: some(2_000),
+            crash_ppm: some(900),
+            down_ms: some(3_000),
+            pause_ppm: some(400),
+            pause_ms: some(3_000),
+            swizzle_ppm: some(150),
+            jump_ppm: some(200),
+            jump_s: some(3_600),
+            drift: some(100),
+            disk: DiskFaults {
+                write_ppm: some(60),
+                sync_ppm: some(200),
+                cut_ppm: some(1_500),
+                damage_percent: 80 + some(20),
+                delay_ms_max: some(30),
+                room: None,
+            },
+        }
+    }
+
+    /// Nothing goes wrong.
+    pub fn calm() -> Weather {
+        let disk = DiskFaults { damage_percent: 100, ..DiskFaults::default() };
+        Weather {
+            loss_ppm: 0,
+            replay_ppm: 0,
+            delay_ms: 0,
+            clog_ppm: 0,
+            clog_ms: 0,
+            partition_ppm: 0,
+            partition_ms: 0,
+            reset_ppm: 0,
+            crash_ppm: 0,
+            down_ms: 0,
+            pause_ppm: 0,
+            pause_ms: 0,
+            swizzle_ppm: 0,
+            jump_ppm: 0,
+            jump_s: 0,
+            drift: 0,
+            disk,
+        }
+    }
+}
+
+/// See the module.
+pub struct Nemesis {
+    weather: Weather,
+    dice: Dice,
+    /// Nodes that are off, and until when.
+    off: BTreeMap<usize, Duration>,
+    /// Cut pairs, and until when.
+    cuts: BTreeMap<(NodeId, NodeId), Duration>,
+    /// Clogged ways, and until when.
+    clogs: BTreeMap<(NodeId, NodeId), Duration>,
+    /// What happened, for people.
+    pub deeds: Vec<(Duration, String)>,
+}
+
+impl Nemesis {
+    /// Ready, and nothing done.
+    pub fn new(dice: Dice, weather: Weather) -> Nemesis {
+        Nemesis {
+            weather,
+            dice,
+            off: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            clogs: BTreeMap::new(),
+            deeds: Vec::new(),
+        }
+    }
+
+    /// Disks and clocks get their faults.
+    pub fn begin(&mut self, world: &mut World) {
+        for machine in &mut world.machines {
+            machine.disk.faults(self.weather.disk);
+            machine.rate = self.dice.within(1_000 - self.weather.drift, 1_000 + self.weather.drift);
+        }
+    }
+
+    fn for_ms(&mut self, mean: u64) -> Duration {
+        Duration::from_millis(self.dice.below(2 * mean + 1))
+    }
+
+    fn did(&mut self, world: &World, what: String) {
+        self.deeds.push((world.now(), what));
+    }
+
+    /// Does what is due in this tick.
+    pub fn act(&mut self, world: &mut World) {
+        let now = world.now();
+        let due: Vec<usize> = self.off.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+        for at in due {
+            self.off.remove(&at);
+            self.boot(world, at);
+        }
+        for pair in take_due(&mut self.cuts, now) {
+            world.net.heal(pair.0, pair.1);
+        }
+        for (a, b) in take_due(&mut self.clogs, now) {
+            world.net.delay(a, b, 0);
+        }
+        let nodes: Vec<NodeId> = world.machines.iter().map(|m| m.id()).collect();
+        let w = self.weather;
+        for a in &nodes {
+            for b in nodes.iter().filter(|b| *b != a) {
+                self.between(world, *a, *b);
+            }
+        }
+        for at in 0..nodes.len() {
+            if !world.machines[at].is_on() {
+                continue;
+            }
+            if self.dice.ppm(w.crash_ppm) {
+                self.crash(world, at);
+            } else if self.dice.ppm(w.pause_ppm) {
+                let until = now + self.for_ms(w.pause_ms);
+                world.machines[at].paused_until = until;
+                self.did(world, format!("{} is paused until {until:?}", nodes[at]));
+            } else if self.dice.ppm(w.jump_ppm) {
+                let by = Duration::from_secs(self.dice.below(w.jump_s + 1));
+                world.machines[at].put_clock(by);
+                self.did(world, format!("the clock of {} jumps by {by:?}", nodes[at]));
+            }
+        }
+        if self.dice.ppm(w.partition_ppm) && nodes.len() > 1 {
+            self.partition(world, &nodes);
+        }
+        if self.dice.ppm(w.swizzle_ppm) {
+            let mut order: Vec<usize> = (0..nodes.len()).collect();
+            self.dice.shuffle(&mut order);
+            let mut release = order.clone();
+            self.dice.shuffle(&mut release);
+            let step = self.for_ms(400) + TICK;
+            for (n, at) in order.into_iter().enumerate() {
+                let back = release.iter().position(|r| *r == at).unwrap_or(0);
+                // The stop of a later one is hidden in the length of its pause.
+                world.machines[at].paused_until = now + step * (n + back + 1) as u32;
+            }
+            self.did(world, "all are stopped one by one and released in another order".into());
+        }
+    }
+
+    fn between(&mut self, world: &mut World, a: NodeId, b: NodeId) {
+        let w = self.weather;
+        let now = world.now();
+        // A frame a tick at most is drawn for, so the rates are of frames that are on their way.
+        if self.dice.ppm(w.loss_ppm) {
+            world.net.drop_next(a, b, Channel::Raft);
+        }
+        if self.dice.ppm(w.replay_ppm) {
+            let channel = if self.dice.percent(80) { Channel::Raft } else { Channel::Control };
+            world.net.duplicate_next(a, b, channel);
+        }
+        if self.dice.ppm(w.reset_ppm) {
+            world.net.break_session(a, b);
+        }
+        if self.clogs.contains_key(&(a, b)) {
+            return;
+        }
+        if self.dice.ppm(w.clog_ppm) {
+            let until = now + self.for_ms(w.clog_ms);
+            self.clogs.insert((a, b), until);
+            world.net.delay(a, b, (until - now).as_nanos() as u64);
+            self.did(world, format!("the way from {a} to {b} clogs until {until:?}"));
+        } else if w.delay_ms > 0 && self.dice.percent(2) {
+            world.net.delay(a, b, self.dice.below(w.delay_ms * 1_000_000));
+        }
+    }
+
+    fn partition(&mut self, world: &mut World, nodes: &[NodeId]) {
+        let until = world.now() + self.for_ms(self.weather.partition_ms);
+        let mut side = nodes.to_vec();
+        self.dice.shuffle(&mut side);
+        let size = self.dice.within(1, nodes.len() as u64 - 1) as usize;
+        let (left, right) = side.split_at(size);
+        let one_way = self.dice.percent(30);
+        for a in left {
+            for b in right {
+                if one_way {
+                    // What is said does not arrive; what is heard does.
+                    self.clogs.insert((*a, *b), until);
+                    world.net.delay(*a, *b, (until - world.now()).as_nanos() as u64);
+                } else {
+                    self.cuts.insert((*a, *b), until);
+                    world.net.partition(*a, *b);
+                }
+            }
+        }
+        let how = if one_way { "do not reach" } else { "and" };
+        let many = |side: &[NodeId]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let ends = if one_way { "" } else { " are apart" };
+        self.did(world, format!("{} {how} {}{ends} until {until:?}", many(left), many(right)));
+    }
+
+    fn crash(&mut self, world: &mut World, at: usize) {
+        world.crash(at);
+        self.died(world, at, "crashes");
+    }
+
+    /// A node is gone; it comes back after a while.
+    pub fn died(&mut self, world: &World, at: usize, how: &str) {
+        let until = world.now() + self.for_ms(self.weather.down_ms);
+        self.off.insert(at, until);
+        self.did(world, format!("{} {how}, back at {until:?}", world.machines[at].id()));
+    }
+
+    fn boot(&mut self, world: &mut World, at: usize) {
+        if world.machines[at].is_on() {
+            return;
+        }
+        if self.dice.ppm(self.weather.jump_ppm * 100) {
+            world.machines[at].put_clock_back(Duration::from_secs(self.dice.below(self.weather.jump_s + 1)));
+        }
+        world.boot(at);
+        self.did(world, format!("{} boots", world.machines[at].id()));
+    }
+
+    /// Everything is mended, and everybody is up.
+    pub fn heal(&mut self, world: &mut World) {
+        self.weather = Weather::calm();
+        self.off.clear();
+        let nodes: Vec<NodeId> = world.machines.iter().map(|m| m.id()).collect();
+        for a in &nodes {
+            for b in nodes.iter().filter(|b| *b != a) {
+                world.net.delay(*a, *b, 0);
+            }
+        }
+        self.cuts.clear();
+        self.clogs.clear();
+        world.net.heal_all();
+        for at in 0..nodes.len() {
+            let machine = &mut world.machines[at];
+            machine.disk.faults(self.weather.disk);
+            machine.rate = 1_000;
+            machine.paused_until = Duration::ZERO;
+            self.boot(world, at);
+        }
+        self.did(world, "everything is mended".into());
+    }
+}
+
+fn take_due(map: &mut BTreeMap<(NodeId, NodeId), Duration>, now: Duration) -> Vec<(NodeId, NodeId)> {
+    let due: Vec<_> = map.iter().filter(|(_, until)| **until <= now).map(|(pair, _)| *pair).collect();
+    map.retain(|_, until| *until > now);
+    due
+}

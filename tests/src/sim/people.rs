@@ -1,0 +1,471 @@
+//! Who asks: clients that add, read, post, set timers, watch and call, and write down what they were told.
+//!
+//! Owns: the history. Does not know: what is right; that is [`super::check`]'s.
+//!
+//! 1. A call is retried under its key, at other nodes, until it is answered or given up: then nobody knows.
+//! 2. A refusal counts as one only if no earlier try of the same key may have happened.
+
+#![allow(missing_docs, reason = "fields of variants that say what they are")]
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pando_abi::{Errno, NodeId, Restart, call::call_flags};
+use pando_admin::{Level, Reply, Request, SequenceKey, SpawnRequest};
+use pando_transport::MemoryNet;
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::{dice::Dice, world::PERSON};
+use crate::guests::{self, Testimony, order, verb};
+
+/// What somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// One more.
+    Add { tally: usize },
+    /// The value.
+    Read { tally: usize, level: Level },
+    /// Letters from a witness to another.
+    Post { from: usize, to: usize, many: u64 },
+    /// Timers for a witness.
+    Timers { who: usize, many: u64, apart_ms: u64 },
+    /// A witness watches another.
+    Watch { who: usize, target: usize },
+    /// A witness calls another.
+    Calls { who: usize, target: usize, many: u64, deadline_ms: u64 },
+    /// A plain witness leaves, and another takes its name.
+    Leave { plain: usize },
+    /// A name for a tally.
+    Name { name: u64, tally: usize },
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody knows, or it is under way.
+    Unknown,
+    /// It has not happened and will not.
+    Refused(Errno),
+    /// It was answered.
+    Answered { status: u16, number: u64, level: Level, index: u64, node: u32 },
+    /// It is done.
+    Done,
+}
+
+/// One line of the history.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    /// What was wanted.
+    pub wish: Wish,
+    /// When it was asked for.
+    pub called: Duration,
+    /// When it was answered or given up.
+    pub ended: Option<Duration>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// Who there is to talk to.
+#[derive(Clone, Debug, Default)]
+pub struct Cast {
+    /// Counters, as groups.
+    pub tallies: Vec<String>,
+    /// Witnesses: first the groups, then the plain ones.
+    pub witnesses: Vec<String>,
+    /// How many of the witnesses are groups.
+    pub groups: usize,
+}
+
+/// What an audit found, in the end.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    /// The counters' values.
+    pub values: Vec<u64>,
+    /// The witnesses' testimonies; `None`: it did not live.
+    pub testimonies: Vec<Option<Testimony>>,
+    /// Letters that group `.0` says it has sent to group `.1`.
+    pub sent: Vec<(usize, usize, u64)>,
+    /// Who has each name that was fought over.
+    pub names: Vec<(u64, Option<String>)>,
+    /// The same testimonies after everybody else was killed.
+    pub last_words: Vec<Option<Testimony>>,
+}
+
+/// What is known to all.
+#[derive(Default)]
+pub struct Board {
+    /// The time.
+    pub now: Duration,
+    /// Who there is, once everybody is there.
+    pub cast: Option<Cast>,
+    /// The history.
+    pub history: Vec<Deed>,
+    /// Clients begin nothing new.
+    pub stop: bool,
+    /// Clients that are still at work.
+    pub working: usize,
+    /// What the audit found.
+    pub audit: Option<Audit>,
+    /// How far the audit is, for people.
+    pub audit_at: String,
+    /// The next life of a plain witness.
+    lives: u64,
+}
+
+/// What people share.
+pub type Shared = Arc<Mutex<Board>>;
+
+/// A person with a key of their own.
+pub struct Client {
+    net: MemoryNet,
+    nodes: u32,
+    board: Shared,
+    dice: Dice,
+    origin: [u8; 16],
+    seq: u64,
+}
+
+impl Client {
+    /// The client with this number.
+    pub fn new(number: u64, net: MemoryNet, nodes: u32, board: Shared, mut dice: Dice) -> Client {
+        let mut origin = [0; 16];
+        origin[..8].copy_from_slice(&(number + 1).to_le_bytes());
+        origin[8..].copy_from_slice(&dice.next().to_le_bytes());
+        Client { net, nodes, board, dice, origin, seq: 0 }
+    }
+
+    fn key(&mut self) -> SequenceKey {
+        self.seq += 1;
+        SequenceKey { origin: self.origin, incarnation: 1, seq: self.seq }
+    }
+
+    /// Asks a node once.
+    async fn ask_once(&self, node: NodeId, request: &Request, patience: Duration) -> Option<Reply> {
+        let mut answers = self.net.request(node, PERSON, Bytes::from(request.encode()))?;
+        let answer = timeout(patience, answers.next()).await.ok()?.ok()??;
+        Some(Reply::decode(&answer).expect("a reply that is one"))
+    }
+
+    /// Asks node after node until one does not refuse, or `tries` are over: the reply, and whether an earlier try may have
+    /// happened.
+    async fn ask(&mut self, request: &Request, tries: u32, patience: Duration) -> (Option<Reply>, bool) {
+        let mut maybe = false;
+        let mut last = None;
+        for _ in 0..tries {
+            let node = NodeId(self.dice.within(1, self.nodes.into()) as u32);
+            match self.ask_once(node, request, patience).await {
+                Some(reply @ Reply::Refused { .. }) => {
+                    let errno = errno_of(&reply);
+                    maybe |= may_have_happened(errno);
+                    last = Some(reply);
+                }
+                Some(reply) => return (Some(reply), maybe),
+                None => maybe = true,
+            }
+            let pause = self.dice.within(5, 120);
+            sleep(Duration::from_millis(pause)).await;
+        }
+        (last, maybe)
+    }
+
+    /// Asks until it is done.
+    async fn insist(&mut self, request: &Request) -> Reply {
+        loop {
+            let (reply, _) = self.ask(request, 1, Duration::from_secs(20)).await;
+            match reply {
+                Some(Reply::Refused { errno, text, .. }) => {
+                    self.board.lock().audit_at = format!("refused: {errno} {text}, for {request:.80?}");
+                }
+                Some(reply) => return reply,
+                None => {}
+            }
+        }
+    }
+
+    async fn call(&mut self, target: &str, body: Vec<u8>, handles: Vec<String>, flags: i32, tries: u32) -> Fate {
+        let deadline_ms = 4_000;
+        let key = self.key();
+        let target = target.to_owned();
+        let request = Request::Call { target, body, handles, flags: flags as u32, deadline_ms, key };
+        let (reply, maybe) = self.ask(&request, tries, Duration::from_secs(6)).await;
+        match reply {
+            Some(Reply::Answer { status, body, level, index, node, .. }) => {
+                let errno = Errno::from_code(status);
+                match errno {
+                    None => Fate::Answered { status, number: number(&body), level, index, node },
+                    Some(errno) if maybe || may_have_happened(errno) => Fate::Unknown,
+                    Some(errno) => Fate::Refused(errno),
+                }
+            }
+            Some(ref reply @ Reply::Refused { .. }) if !maybe => Fate::Refused(errno_of(reply)),
+            _ => Fate::Unknown,
+        }
+    }
+
+    /// Founds the cast: modules, groups, plain actors.
+    pub async fn found(mut self, tallies: usize, groups: usize, plain: usize, replicas: u8) {
+        let mut cast = Cast { groups, ..Cast::default() };
+        for (label, wasm) in [("tally", guests::wasm("tally")), ("witness", guests::wasm("witness"))] {
+            let Reply::Module { hash, .. } = self.insist(&Request::PutModule { label: label.into(), wasm }).await
+            else {
+                panic!("a module was not put");
+            };
+            let (many, letter) = if label == "tally" { (tallies, 't') } else { (groups, 'w') };
+            for n in 0..many {
+                let name = format!("{letter}{n}");
+                self.spawn(hash, &name, replicas, None).await;
+                if label == "tally" { cast.tallies.push(name) } else { cast.witnesses.push(name) }
+            }
+            if label == "witness" {
+                for n in 0..plain {
+                    let name = format!("p{n}");
+                    self.spawn(hash, &name, 0, Some(n as u32 % self.nodes + 1)).await;
+                    cast.witnesses.push(name);
+                }
+            }
+        }
+        self.board.lock().cast = Some(cast);
+    }
+
+    async fn spawn(&mut self, module: [u8; 32], name: &str, replicas: u8, node: Option<u32>) {
+        let request = Request::Spawn(SpawnRequest {
+            module,
+            name: Some(name.to_owned()),
+            node,
+            replicas,
+            restart: Restart::Never as u8,
+            priority: 1,
+            memory_bytes: 0,
+            handler_ms: 0,
+            args: Vec::new(),
+            realm: false,
+            key: self.key(),
+        });
+        self.insist(&request).await;
+    }
+
+    /// Wishes for this and that until told to stop.
+    pub async fn work(mut self) {
+        let cast = loop {
+            if let Some(cast) = self.board.lock().cast.clone() {
+                break cast;
+            }
+            sleep(Duration::from_millis(20)).await;
+        };
+        while !self.board.lock().stop {
+            let wish = self.wish(&cast);
+            let at = {
+                let mut board = self.board.lock();
+                let called = board.now;
+                board.history.push(Deed { wish, called, ended: None, fate: Fate::Unknown });
+                board.history.len() - 1
+            };
+            let fate = self.fulfil(&cast, wish).await;
+            {
+                let mut board = self.board.lock();
+                let now = board.now;
+                let deed = &mut board.history[at];
+                (deed.fate, deed.ended) = (fate, Some(now));
+            }
+            let pause = self.dice.below(60);
+            sleep(Duration::from_millis(pause)).await;
+        }
+        self.board.lock().working -= 1;
+    }
+
+    fn wish(&mut self, cast: &Cast) -> Wish {
+        let dice = &mut self.dice;
+        let tally = dice.below(cast.tallies.len() as u64) as usize;
+        let group = dice.below(cast.groups as u64) as usize;
+        let any = dice.below(cast.witnesses.len() as u64) as usize;
+        let plain = cast.witnesses.len() - cast.groups;
+        match dice.below(100) {
+            0..=34 => Wish::Add { tally },
+            35..=44 => Wish::Read { tally, level: Level::Linear },
+            45..=49 => Wish::Read { tally, level: Level::Final },
+            50..=69 => Wish::Post { from: group, to: any, many: dice.within(1, 5) },
+            70..=74 => Wish::Post { from: any, to: any, many: dice.within(1, 5) },
+            75..=81 => Wish::Timers { who: any, many: dice.within(1, 3), apart_ms: dice.within(1, 900) },
+            82..=87 => Wish::Watch { who: group, target: any },
+            88..=94 => {
+                Wish::Calls { who: group, target: any, many: dice.within(1, 3), deadline_ms: dice.within(50, 3_000) }
+            }
+            95..=97 if plain > 0 => Wish::Leave { plain: cast.groups + dice.below(plain as u64) as usize },
+            _ => Wish::Name { name: dice.below(6), tally },
+        }
+    }
+
+    async fn fulfil(&mut self, cast: &Cast, wish: Wish) -> Fate {
+        let tries = self.dice.within(1, 6) as u32;
+        let witness = |n: usize| cast.witnesses[n].clone();
+        match wish {
+            Wish::Add { tally } => self.call(&cast.tallies[tally], Vec::new(), Vec::new(), 0, tries).await,
+            Wish::Read { tally, level } => {
+                let finality = if level == Level::Final { call_flags::FINAL } else { 0 };
+                self.call(&cast.tallies[tally], Vec::new(), Vec::new(), call_flags::QUERY | finality, tries).await
+            }
+            Wish::Post { from, to, many } => {
+                let body = order(verb::POST, from as u64, many, &(to as u64).to_le_bytes());
+                self.call(&witness(from), body, vec![witness(to)], 0, tries).await
+            }
+            Wish::Timers { who, many, apart_ms } => {
+                self.call(&witness(who), order(verb::TIMERS, apart_ms * 1_000_000, many, &[]), Vec::new(), 0, tries)
+                    .await
+            }
+            Wish::Watch { who, target } => {
+                self.call(&witness(who), order(verb::WATCH, 0, 0, &[]), vec![witness(target)], 0, tries).await
+            }
+            Wish::Calls { who, target, many, deadline_ms } => {
+                let body = order(verb::CALLS, deadline_ms * 1_000_000, many, &[]);
+                self.call(&witness(who), body, vec![witness(target)], 0, tries).await
+            }
+            Wish::Leave { plain } => self.leave(&witness(plain), plain as u32).await,
+            Wish::Name { name, tally } => {
+                let request = Request::Name { name: format!("x{name}"), target: Some(cast.tallies[tally].clone()) };
+                match self.ask(&request, tries, Duration::from_secs(6)).await {
+                    (Some(Reply::Done), _) => Fate::Done,
+                    (Some(ref reply @ Reply::Refused { .. }), false) => Fate::Refused(errno_of(reply)),
+                    _ => Fate::Unknown,
+                }
+            }
+        }
+    }
+
+    /// A plain witness goes, and a new one gets its name if it is free by then.
+    async fn leave(&mut self, name: &str, place: u32) -> Fate {
+        let fate = self.call(name, order(verb::LEAVE, 7, 0, &[]), Vec::new(), 0, 1).await;
+        let life = {
+            let mut board = self.board.lock();
+            board.lives += 1;
+            board.lives
+        };
+        let module = *blake3::hash(&guests::wasm("witness")).as_bytes();
+        let request = Request::Spawn(SpawnRequest {
+            module,
+            name: Some(name.to_owned()),
+            node: Some((place + life as u32) % self.nodes + 1),
+            replicas: 0,
+            restart: Restart::Never as u8,
+            priority: 1,
+            memory_bytes: 0,
+            handler_ms: 0,
+            args: Vec::new(),
+            realm: false,
+            key: self.key(),
+        });
+        // Refused while the name is taken: then there is nobody of that name for a while.
+        self.ask(&request, 3, Duration::from_secs(6)).await;
+        fate
+    }
+
+    /// Asks everybody in the end, then ends everybody.
+    pub async fn audit(mut self, cast: Cast) {
+        let mut audit = Audit::default();
+        for tally in &cast.tallies {
+            audit.values.push(self.until_answered(tally, Vec::new(), Vec::new(), call_flags::QUERY).await);
+        }
+        for from in 0..cast.groups {
+            for to in 0..cast.groups {
+                let body = order(verb::POST, from as u64, 0, &(to as u64).to_le_bytes());
+                let handles = vec![cast.witnesses[to].clone()];
+                let sent = self.until_answered(&cast.witnesses[from], body, handles, 0).await;
+                audit.sent.push((from, to, sent));
+            }
+        }
+        let Reply::Names(names) = self.insist(&Request::Names).await else { panic!("names were not told") };
+        for n in 0..6 {
+            let name = format!("x{n}");
+            audit.names.push((n, names.iter().find(|row| row.name == name).map(|row| row.address.clone())));
+        }
+        // Letters, timers and deadlines that are still on their way arrive.
+        sleep(Duration::from_secs(4)).await;
+        audit.testimonies = self.testimonies(&cast).await;
+        for plain in &cast.witnesses[cast.groups..] {
+            self.ask(&Request::Kill { target: plain.clone() }, 3, Duration::from_secs(6)).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+        audit.last_words = self.testimonies(&cast).await;
+        for group in cast.witnesses[..cast.groups].iter().chain(&cast.tallies) {
+            self.board.lock().audit_at = format!("{group} is ended");
+            let request = Request::Kill { target: group.clone() };
+            loop {
+                match self.ask(&request, 1, Duration::from_secs(20)).await.0 {
+                    Some(Reply::Done) => break,
+                    // It was ended by the try before.
+                    Some(ref reply @ Reply::Refused { .. })
+                        if matches!(errno_of(reply), Errno::DEAD | Errno::NOT_FOUND) =>
+                    {
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.board.lock().audit = Some(audit);
+    }
+
+    async fn until_answered(&mut self, target: &str, body: Vec<u8>, handles: Vec<String>, flags: i32) -> u64 {
+        loop {
+            self.board.lock().audit_at = format!("{target} is asked");
+            if let Fate::Answered { number, .. } = self.call(target, body.clone(), handles.clone(), flags, 1).await {
+                return number;
+            }
+        }
+    }
+
+    async fn testimonies(&mut self, cast: &Cast) -> Vec<Option<Testimony>> {
+        let mut all = Vec::new();
+        for (n, witness) in cast.witnesses.iter().enumerate() {
+            self.board.lock().audit_at = format!("{witness} testifies");
+            let testimony = loop {
+                let request = Request::Call {
+                    target: witness.clone(),
+                    body: order(verb::TESTIFY, 0, 0, &[]),
+                    handles: Vec::new(),
+                    flags: call_flags::QUERY as u32,
+                    deadline_ms: 4_000,
+                    key: self.key(),
+                };
+                match self.ask(&request, 1, Duration::from_secs(6)).await.0 {
+                    Some(Reply::Answer { status: 0, body, .. }) => {
+                        break Some(Testimony::of(&body).expect("a testimony that is one"));
+                    }
+                    Some(_) if n >= cast.groups => break None,
+                    _ => {}
+                }
+            };
+            all.push(testimony);
+        }
+        all
+    }
+}
+
+fn errno_of(reply: &Reply) -> Errno {
+    match reply {
+        Reply::Refused { errno, .. } => Errno::from_code(*errno).unwrap_or(Errno::INTERNAL),
+        _ => Errno::INTERNAL,
+    }
+}
+
+/// May something have happened though this was the answer?
+fn may_have_happened(errno: Errno) -> bool {
+    !matches!(
+        errno,
+        Errno::NOT_FOUND
+            | Errno::FULL
+            | Errno::LIMIT
+            | Errno::NO_MODULE
+            | Errno::BAD_REQUEST
+            | Errno::EXISTS
+            | Errno::DEAD
+    )
+}
+
+/// A CBOR number of nine bytes.
+fn number(body: &[u8]) -> u64 {
+    match body {
+        [0x1b, rest @ ..] => rest.try_into().map_or(u64::MAX, u64::from_be_bytes),
+        _ => u64::MAX,
+    }
+}

@@ -1,0 +1,405 @@
+//! The simulated machines: real nodes on simulated clocks, disks and wires, moved on by one thread.
+//!
+//! Owns: the nodes, the network, the time. Does not know: what goes wrong when ([`super::nemesis`]), what is asked
+//! ([`super::people`]), what must hold ([`super::check`]).
+//!
+//! 1. Everything happens in [`World::tick`], in an order drawn from the seed. There is no other thread.
+//! 2. A crash drops every task of a node wherever it waits, after its disk and its wires were cut.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use pando_abi::{Incarnation, NodeId, RealmId};
+use pando_actors::{Class, Engine, EngineConfig, Module, Verdict};
+use pando_kernel::{Genesis, Kernel, Node, NodeError, Platform, door::Door};
+use pando_raft::{Config as RaftConfig, Store};
+use pando_scheduler::Scheduler;
+use pando_transport::{Member, MemoryNet, PublicKey};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{dice::Dice, disk::SimDisk};
+use crate::guests;
+
+/// What one tick takes.
+pub const TICK: Duration = Duration::from_millis(2);
+/// Turns of guests in one tick of a node; what is left comes in the next one.
+const TURNS_MAX: usize = 400;
+/// 2026-01-01, in nanoseconds since 1970.
+const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
+
+/// The person that everything is asked by.
+pub const PERSON: PublicKey = PublicKey([0xee; 32]);
+
+/// How the simulated product is set, beside what users would set: rare things are made frequent.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Entries between snapshots.
+    pub snapshot_every: u64,
+    /// Entries kept behind one.
+    pub log_keep: u64,
+    /// Entries between comparisons of replicas.
+    pub attest_every: u64,
+    /// Bytes of a log file.
+    pub log_file_bytes: u64,
+    /// Milliseconds between heartbeats.
+    pub heartbeat_ms: u64,
+}
+
+impl Tuning {
+    /// Drawn.
+    pub fn draw(dice: &mut Dice) -> Tuning {
+        let heartbeat_ms = dice.pick(&[50, 100, 100, 150]);
+        Tuning {
+            snapshot_every: dice.pick(&[8, 20, 50, 200, 4096]),
+            log_keep: dice.pick(&[0, 4, 30, 1024]),
+            attest_every: dice.pick(&[1, 4, 16, 64]),
+            log_file_bytes: dice.pick(&[16 << 10, 64 << 10, 1 << 20]),
+            heartbeat_ms,
+        }
+    }
+}
+
+/// A node's clock and entropy.
+struct SimDoor {
+    now_ns: Arc<AtomicU64>,
+    dice: Mutex<Dice>,
+}
+
+impl Door for SimDoor {
+    fn now_ns(&self) -> u64 {
+        self.now_ns.load(Ordering::Relaxed)
+    }
+    fn seed(&self) -> u64 {
+        self.dice.lock().next()
+    }
+}
+
+/// One machine.
+pub struct Machine {
+    id: NodeId,
+    /// Its disk, which outlives its boots.
+    pub disk: SimDisk,
+    store: Store,
+    dir: PathBuf,
+    now_ns: Arc<AtomicU64>,
+    /// How fast its clocks go, in thousandths.
+    pub rate: u64,
+    /// It does nothing until then.
+    pub paused_until: Duration,
+    missed: Duration,
+    life: Option<Life>,
+    boots: u64,
+}
+
+/// From a boot to a crash.
+struct Life {
+    runtime: Option<Runtime>,
+    scheduler: Scheduler,
+    node: Arc<Mutex<Option<Result<Node, NodeError>>>>,
+    kernel: Option<Arc<Kernel>>,
+    fatal: Arc<Mutex<Option<String>>>,
+    elapsed: Duration,
+    start: tokio::time::Instant,
+}
+
+/// Why a node does not live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Its disk was cut off or failed, and it ended itself as it should.
+    Disk(String),
+    /// It did not start.
+    Boot(String),
+}
+
+/// See the module.
+pub struct World {
+    /// The wires.
+    pub net: MemoryNet,
+    /// The machines.
+    pub machines: Vec<Machine>,
+    genesis: Genesis,
+    tuning: Tuning,
+    dice: Dice,
+    now: Duration,
+    _folder: TempDir,
+}
+
+/// One engine for all nodes of all simulations of this process: what is compiled once stays.
+static ENGINE: LazyLock<(Arc<Engine>, Vec<Arc<Module>>)> = LazyLock::new(|| {
+    let config = EngineConfig { cache_dir: None, on_epoch: Arc::new(|| Verdict::Continue) };
+    let engine = Engine::new(config).expect("an engine");
+    let load = |label: &str, class| engine.load(&guests::wasm(label), class).expect("a guest that is a module");
+    let kept = ["tally", "witness"].map(|label| [load(label, Class::Plain), load(label, Class::Replicated)]);
+    (Arc::new(engine), kept.into_iter().flatten().collect())
+});
+
+impl World {
+    /// Machines that are off, with empty disks.
+    ///
+    /// # Panics
+    /// If this machine gives no folder.
+    pub fn new(dice: &mut Dice, count: u32, tuning: Tuning) -> World {
+        let shm = std::path::Path::new("/dev/shm");
+        let place = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+        let folder = tempfile::Builder::new().prefix("pando-sim-").tempdir_in(place).expect("a folder");
+        let mut own = dice.fork(1);
+        let nodes: Vec<Member> = (1..=count)
+            .map(|n| Member {
+                node: NodeId(n),
+                key: PublicKey([n as u8; 32]),
+                addr: SocketAddr::from(([127, 0, 0, 1], n as u16)),
+            })
+            .collect();
+        let mut realm = [0; 32];
+        realm[..8].copy_from_slice(&own.next().to_le_bytes());
+        let machines = nodes
+            .iter()
+            .map(|member| Machine {
+                id: member.node,
+                disk: SimDisk::new(own.fork(2)),
+                store: Store::in_memory(),
+                dir: folder.path().join(member.node.to_string()),
+                now_ns: Arc::new(AtomicU64::new(EPOCH_NS)),
+                rate: 1_000,
+                paused_until: Duration::ZERO,
+                missed: Duration::ZERO,
+                life: None,
+                boots: 0,
+            })
+            .collect();
+        World {
+            net: MemoryNet::new(own.next()),
+            machines,
+            genesis: Genesis { realm: RealmId(realm), nodes, users: vec![PERSON] },
+            tuning,
+            dice: own,
+            now: Duration::ZERO,
+            _folder: folder,
+        }
+    }
+
+    /// Simulated time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The machine's place in [`World::machines`].
+    pub fn place(&self, node: u32) -> usize {
+        node as usize - 1
+    }
+
+    /// Nodes that have booted and live.
+    pub fn kernels(&self) -> impl Iterator<Item = &Arc<Kernel>> {
+        self.machines.iter().filter_map(Machine::kernel)
+    }
+
+    /// Boots a machine that is off.
+    ///
+    /// # Panics
+    /// If it runs.
+    pub fn boot(&mut self, at: usize) {
+        let members = Arc::new(self.genesis.member_set());
+        let mut dice = self.dice.fork(at as u64);
+        let machine = &mut self.machines[at];
+        assert!(machine.life.is_none(), "a machine is booted that runs");
+        machine.boots += 1;
+        machine.paused_until = Duration::ZERO;
+        machine.missed = Duration::ZERO;
+        machine.disk.back();
+        std::fs::create_dir_all(&machine.dir).expect("a folder");
+        let incarnation = Incarnation(dice.next() | 1);
+        let (transport, events) = self.net.node(machine.id, incarnation, members);
+        let clock = machine.now_ns.clone();
+        let scheduler = Scheduler::stepped(
+            pando_scheduler::Config {
+                clock: Arc::new(move || clock.load(Ordering::Relaxed)),
+                ..pando_scheduler::Config::new(2)
+            },
+            dice.next(),
+        );
+        let runtime = runtime(&mut dice);
+        let fatal: Arc<Mutex<Option<String>>> = Arc::default();
+        let told = fatal.clone();
+        let tuning = self.tuning;
+        let raft = RaftConfig {
+            boot: incarnation.0,
+            files: Some(Arc::new(machine.disk.clone())),
+            fatal: Arc::new(move |why| _ = told.lock().get_or_insert(why)),
+            heartbeat: Duration::from_millis(tuning.heartbeat_ms),
+            snapshot_every: tuning.snapshot_every,
+            log_keep: tuning.log_keep,
+            attest_every: tuning.attest_every,
+            log_file_bytes: tuning.log_file_bytes,
+            log_bytes: tuning.log_file_bytes * 4,
+            ..RaftConfig::new(machine.dir.join("raft"), machine.id)
+        };
+        let platform = Platform {
+            door: Arc::new(SimDoor { now_ns: machine.now_ns.clone(), dice: Mutex::new(dice.fork(3)) }),
+            incarnation,
+            scheduler: scheduler.clone(),
+            engine: ENGINE.0.clone(),
+            transport,
+            events,
+            addr: SocketAddr::from(([127, 0, 0, 1], machine.id.0 as u16)),
+            store: machine.store.clone(),
+            raft,
+        };
+        let node: Arc<Mutex<Option<Result<Node, NodeError>>>> = Arc::default();
+        let (slot, dir, genesis, id) = (node.clone(), machine.dir.clone(), self.genesis.clone(), machine.id);
+        runtime.spawn(async move {
+            let started = Node::on(platform, dir, genesis, id).await;
+            *slot.lock() = Some(started);
+        });
+        let start = runtime.block_on(async { tokio::time::Instant::now() });
+        let life =
+            Life { runtime: Some(runtime), scheduler, node, kernel: None, fatal, elapsed: Duration::ZERO, start };
+        machine.life = Some(life);
+    }
+
+    /// Ends a machine in the middle of whatever it does. What was not flushed or synced is lost.
+    pub fn crash(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        machine.disk.cut();
+        self.net.kill(machine.id);
+        machine.life = None;
+        machine.store.lose_unflushed();
+    }
+
+    /// Lets a tick pass. Gives what died in it.
+    pub fn tick(&mut self) -> Vec<(usize, Death)> {
+        self.now += TICK;
+        self.net.advance_to(self.now.as_nanos() as u64);
+        self.net.run();
+        let mut order: Vec<usize> = (0..self.machines.len()).collect();
+        self.dice.shuffle(&mut order);
+        let mut dead = Vec::new();
+        for at in order {
+            if let Some(death) = self.machines[at].tick(self.now) {
+                self.crash(at);
+                dead.push((at, death));
+            }
+        }
+        dead
+    }
+}
+
+/// A runtime of one thread on a clock that only moves when it is told to.
+pub fn runtime(dice: &mut Dice) -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true);
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.next().to_le_bytes()));
+    #[cfg(not(tokio_unstable))]
+    let _ = dice;
+    builder.build().expect("a runtime")
+}
+
+impl Machine {
+    /// Its number.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Is the power on?
+    pub fn is_on(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// How often it was booted.
+    pub fn boots(&self) -> u64 {
+        self.boots
+    }
+
+    /// The kernel, once it has booted.
+    pub fn kernel(&self) -> Option<&Arc<Kernel>> {
+        self.life.as_ref()?.kernel.as_ref()
+    }
+
+    /// Timers that its scheduler holds.
+    pub fn timers(&self) -> usize {
+        self.life.as_ref().map_or(0, |life| life.scheduler.stats().timers)
+    }
+
+    /// The wall clock is put forward; it never goes back while a node lives.
+    pub fn put_clock(&self, by: Duration) {
+        self.now_ns.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The wall clock is put back: only while the machine is off.
+    pub fn put_clock_back(&self, by: Duration) {
+        if self.life.is_none() {
+            self.now_ns.fetch_sub(by.as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn tick(&mut self, now: Duration) -> Option<Death> {
+        let step = TICK * self.rate as u32 / 1_000;
+        self.put_clock(step);
+        if now < self.paused_until {
+            self.missed += step;
+            return None;
+        }
+        let missed = std::mem::take(&mut self.missed);
+        let life = self.life.as_mut()?;
+        let runtime = life.runtime.as_ref()?;
+        life.elapsed += step + missed;
+        let until = life.start + life.elapsed;
+        runtime.block_on(async {
+            if !missed.is_zero() {
+                // As after a stop signal: all at once it is later.
+                tokio::time::advance(missed).await;
+            }
+            tokio::time::sleep_until(until).await;
+        });
+        if life.kernel.is_none() {
+            match &*life.node.lock() {
+                None => {}
+                Some(Ok(node)) => life.kernel = Some(node.kernel().clone()),
+                Some(Err(why)) => {
+                    let death =
+                        if self.disk.is_cut() { Death::Disk(why.to_string()) } else { Death::Boot(why.to_string()) };
+                    return Some(death);
+                }
+            }
+        }
+        {
+            // Guests send and spawn on the node's own runtime.
+            let _inside = runtime.enter();
+            life.scheduler.advance_to(self.now_ns.load(Ordering::Relaxed));
+            for _ in 0..TURNS_MAX {
+                if !life.scheduler.step() {
+                    break;
+                }
+            }
+        }
+        let fatal = life.fatal.lock().take();
+        match fatal {
+            Some(why) => Some(Death::Disk(why)),
+            None if self.disk.is_cut() => Some(Death::Disk("the power went during a sync".into())),
+            None => None,
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.scheduler.stop();
+        self.kernel = None;
+        if let Some(runtime) = self.runtime.take() {
+            // What tasks do when they are dropped may want their runtime.
+            let inside = runtime.enter();
+            drop(inside);
+            drop(runtime);
+        }
+        drop(self.node.lock().take());
+    }
+}
