@@ -1,6 +1,7 @@
 //! What the leader of a group does beside leading: lets its sayings out, minds its alarms, sees to its birth and burial.
 //!
-//! 1. To one receiver, sayings go in order; the next to a group goes when the one before was committed there.
+//! 1. To one receiver, sayings go in order; what a group has for another one goes in batches, and what was not heard goes again
+//!    from the first.
 //! 2. A saying is let out again by the next leader until the group's log says that it was heard.
 //! 3. A receiver on a node that is gone has heard nothing, and the group is told so.
 //! 4. A new leader asks again for the watches and links to plain actors: an end that fell between two leaders is told.
@@ -31,6 +32,8 @@ use crate::{
     wire::{self, Envelope},
 };
 
+/// Sayings from one group to another that are on their way at once.
+const PUMP_MAX: usize = 256;
 /// Between two tries to reach a receiver that is not ready.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -219,13 +222,14 @@ impl Leaders {
         kernel.runtime().spawn(async move { pump_to_group(weak, group, to).await });
     }
 
-    fn front(&self, group: ActorId, to: Address) -> Option<Item> {
+    /// What waits longest for one receiver, in order; empty: nothing does.
+    fn front(&self, group: ActorId, to: Address) -> Vec<Item> {
         let mut led = self.led.lock();
-        let queue = led.get_mut(&group)?.queues.get_mut(&to)?;
+        let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return Vec::new() };
         if queue.items.is_empty() {
             queue.pumping = false;
         }
-        queue.items.front().cloned()
+        queue.items.iter().take(PUMP_MAX).cloned().collect()
     }
 
     fn pop(&self, group: ActorId, to: Address, seq: u64) {
@@ -237,31 +241,59 @@ impl Leaders {
     }
 }
 
-/// Works off what one group has for another, one at a time and in order.
+/// Works off what one group has for another, in order.
 async fn pump_to_group(kernel: Weak<Kernel>, group: ActorId, to: Address) {
     loop {
         let Some(kernel) = kernel.upgrade() else { return };
-        let Some(item) = kernel.leaders().front(group, to) else { return };
-        let heard = match item.saying {
-            Saying::Spawn(order) => kernel.create_group(*order, None).await.is_ok(),
-            Saying::Deliver(_) if planted(Bug::AckWithoutDelivery) && item.seq.is_multiple_of(8) => true,
-            Saying::Deliver(input) => {
-                let (fate, told) = oneshot::channel();
-                let stamp = Some((group, item.seq));
-                let item = LaneItem { from: Address::group(group), input, stamp, fate: Some(fate) };
-                match kernel.lanes().push(to.id, item) {
-                    Ok(()) => matches!(told.await, Ok(Fate::Handled { .. } | Fate::Gone(_))),
-                    Err(_) => false,
-                }
-            }
-        };
-        if heard {
-            kernel.leaders().pop(group, to, item.seq);
-            kernel.lanes().acknowledge(group, to, item.seq);
-        } else {
+        let items = kernel.leaders().front(group, to);
+        let Some(last) = items.last().map(|item| item.seq) else { return };
+        let heard = say(&kernel, group, to, items).await;
+        if let Some(seq) = heard {
+            kernel.leaders().pop(group, to, seq);
+            kernel.lanes().acknowledge(group, to, seq);
+        }
+        if heard != Some(last) {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// Says what can be said at once. The number of the last one that was heard, with all before it.
+async fn say(kernel: &Arc<Kernel>, group: ActorId, to: Address, items: Vec<Item>) -> Option<u64> {
+    let mut told = Vec::new();
+    let mut heard = None;
+    for item in items {
+        let seq = item.seq;
+        match item.saying {
+            // A spawn is the first that its receiver hears, and everything after it waits for it.
+            Saying::Spawn(order) if told.is_empty() => {
+                heard = kernel.create_group(*order, None).await.is_ok().then_some(seq);
+                break;
+            }
+            Saying::Spawn(_) => break,
+            Saying::Deliver(_) if planted(Bug::AckWithoutDelivery) && seq.is_multiple_of(8) => {
+                let (fate, receiver) = oneshot::channel();
+                let _ = fate.send(Fate::Handled { index: 0, leader: NodeId::NONE });
+                told.push((seq, receiver));
+            }
+            Saying::Deliver(input) => {
+                let (fate, receiver) = oneshot::channel();
+                let stamp = Some((group, seq));
+                let item = LaneItem { from: Address::group(group), input, stamp, fate: Some(fate) };
+                if kernel.lanes().push(to.id, item).is_err() {
+                    break;
+                }
+                told.push((seq, receiver));
+            }
+        }
+    }
+    for (seq, fate) in told {
+        match fate.await {
+            Ok(Fate::Handled { .. } | Fate::Gone(_)) => heard = Some(seq),
+            _ => break,
+        }
+    }
+    heard
 }
 
 /// A reply let out by a group says on which index it stands.

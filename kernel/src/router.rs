@@ -187,9 +187,13 @@ impl Kernel {
     fn spawn_here(self: &Arc<Self>, order: SpawnOrder) {
         let hash = pando_abi::ModuleHash(order.spec.module);
         let id = order.child.id;
+        // The same id is the same spawn, also when what it started has ended.
+        if self.cells().end_of(id).is_some() {
+            return;
+        }
         let cell = Cell::new(order, self);
         if !self.cells().insert(id, &cell) {
-            return; // The same id is the same spawn.
+            return;
         }
         if let Some(module) = self.modules().loaded(hash, pando_actors::Class::Plain) {
             return cell.module_found(Ok(module));

@@ -29,7 +29,7 @@ use raft_engine::{LogBatch, RecoveryMode};
 
 use crate::codec::record::GroupRecord;
 use crate::codec::{decode, encode};
-use crate::config::Config;
+use crate::config::{Config, Fatal};
 use crate::entry::GroupId;
 use crate::error::OpenError;
 use crate::files::SystemFiles;
@@ -52,6 +52,7 @@ pub(crate) struct Disk {
     engine: RwLock<Option<Arc<Engine>>>,
     pub(crate) appender: Appender,
     pub(crate) snapshots: Snapshots,
+    fatal: Fatal,
     book: Mutex<Book>,
     lock: Mutex<Option<File>>,
 }
@@ -108,6 +109,7 @@ impl Disk {
             engine: RwLock::new(Some(engine)),
             appender,
             snapshots,
+            fatal: config.fatal.clone(),
             book: Mutex::new(book),
             lock: Mutex::new(Some(lock)),
         })
@@ -179,6 +181,11 @@ impl Disk {
         self.appender.close();
         drop(self.engine.write().take());
         drop(self.lock.lock().take());
+    }
+
+    /// The disk failed: the process ends.
+    pub(crate) fn fail(&self, why: String) {
+        (self.fatal)(why);
     }
 
     /// How often to call [`Disk::purge`].

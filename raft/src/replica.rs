@@ -220,7 +220,13 @@ impl Core {
         if *ended {
             return Err(io::Error::other("the replica has ended"));
         }
-        self.disk.snapshots.save(self.group, file)
+        let saved = self.disk.snapshots.save(self.group, file);
+        if let Err(e) = &saved
+            && e.kind() != io::ErrorKind::InvalidData
+        {
+            self.disk.fail(format!("a snapshot could not be written: {e}"));
+        }
+        saved
     }
 
     /// Whether `node` is a member, as far as applied here.

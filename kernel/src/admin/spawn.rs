@@ -129,6 +129,10 @@ async fn spawn_plain(
     module: ModuleHash,
 ) -> Result<Reply, Refusal> {
     let address = order.child;
+    // Asked for once more, when what it started has ended already.
+    if kernel.cells().end_of(address.id).is_some() {
+        return Err(ended_at_once(kernel, address));
+    }
     if let Some(name) = name {
         // Before the actor runs: if the name is taken, nothing has happened.
         kernel.root_command(RootCommand::RegisterName { name, address, module }).await?;

@@ -6,7 +6,8 @@
 //!
 //! 1. At a crash every unsynced sector is kept, lost or torn, each for itself; what was synced stays.
 //! 2. Names in a folder whose sync this disk sees (the snapshots') are as little safe before it; the log's are at once.
-//! 3. A disk whose power has gone says so to whoever asks. Once its machine has crashed, who still runs writes into the void.
+//! 3. An operation that fails says so once; from then on, as after a crash, who still runs writes into the void: a process
+//!    whose disk has failed must end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -314,6 +315,12 @@ impl State {
         Ok(Arc::new(SimFile { disk: disk.0.clone(), content, life: self.life }))
     }
 
+    /// This went wrong, and nothing more is done.
+    fn fail(&mut self, what: &str) -> io::Error {
+        (self.cut, self.void) = (true, true);
+        io::Error::other(what.to_owned())
+    }
+
     fn used(&self) -> u64 {
         self.files.values().map(|c| c.lock().bytes.len() as u64).sum()
     }
@@ -353,12 +360,12 @@ impl OpenFile for SimFile {
         self.work(|state| {
             let ppm = state.faults.write_ppm;
             if state.dice.ppm(ppm) {
-                return Err(io::Error::other("a write failed"));
+                return Err(state.fail("a write failed"));
             }
             let end = at + bytes.len() as u64;
             let grows = end.saturating_sub(self.content.lock().bytes.len() as u64);
             if grows > 0 && state.faults.room.is_some_and(|room| state.used() + grows > room) {
-                return Err(io::ErrorKind::StorageFull.into());
+                return Err(state.fail("the disk is full"));
             }
             self.content.lock().write(at as usize, bytes);
             Ok(())
@@ -381,11 +388,10 @@ impl OpenFile for SimFile {
             state.syncs += 1;
             let DiskFaults { sync_ppm, cut_ppm, .. } = state.faults;
             if state.dice.ppm(cut_ppm) {
-                state.cut = true;
-                return Err(off());
+                return Err(state.fail("the power went"));
             }
             if state.dice.ppm(sync_ppm) {
-                return Err(io::Error::other("a sync failed"));
+                return Err(state.fail("a sync failed"));
             }
             self.content.lock().sync();
             Ok(())

@@ -293,6 +293,8 @@ impl Nemesis {
         for a in &nodes {
             for b in nodes.iter().filter(|b| *b != a) {
                 world.net.delay(*a, *b, 0);
+                // What is still on a clogged way would hold up what comes after it.
+                world.net.break_session(*a, *b);
             }
         }
         self.cuts.clear();

@@ -379,30 +379,39 @@ impl Client {
             audit.names.push((n, names.iter().find(|row| row.name == name).map(|row| row.address.clone())));
         }
         // Letters, timers and deadlines that are still on their way arrive.
-        sleep(Duration::from_secs(4)).await;
-        audit.testimonies = self.testimonies(&cast).await;
+        for _ in 0..20 {
+            sleep(Duration::from_secs(2)).await;
+            audit.testimonies = self.testimonies(&cast).await;
+            if is_quiet(&cast, &audit) {
+                break;
+            }
+        }
         for plain in &cast.witnesses[cast.groups..] {
-            self.ask(&Request::Kill { target: plain.clone() }, 3, Duration::from_secs(6)).await;
+            self.end(plain).await;
         }
         sleep(Duration::from_secs(2)).await;
         audit.last_words = self.testimonies(&cast).await;
         for group in cast.witnesses[..cast.groups].iter().chain(&cast.tallies) {
-            self.board.lock().audit_at = format!("{group} is ended");
-            let request = Request::Kill { target: group.clone() };
-            loop {
-                match self.ask(&request, 1, Duration::from_secs(20)).await.0 {
-                    Some(Reply::Done) => break,
-                    // It was ended by the try before.
-                    Some(ref reply @ Reply::Refused { .. })
-                        if matches!(errno_of(reply), Errno::DEAD | Errno::NOT_FOUND) =>
-                    {
-                        break;
-                    }
-                    _ => {}
-                }
-            }
+            self.end(group).await;
         }
         self.board.lock().audit = Some(audit);
+    }
+
+    async fn end(&mut self, target: &str) {
+        self.board.lock().audit_at = format!("{target} is ended");
+        let request = Request::Kill { target: target.to_owned() };
+        loop {
+            match self.ask(&request, 1, Duration::from_secs(20)).await.0 {
+                Some(Reply::Done) => break,
+                // It was ended by the try before.
+                Some(ref reply @ Reply::Refused { .. })
+                    if matches!(errno_of(reply), Errno::DEAD | Errno::NOT_FOUND) =>
+                {
+                    break;
+                }
+                _ => {}
+            }
+        }
     }
 
     async fn until_answered(&mut self, target: &str, body: Vec<u8>, handles: Vec<String>, flags: i32) -> u64 {
@@ -439,6 +448,14 @@ impl Client {
         }
         all
     }
+}
+
+/// Is nothing on its way to the groups any more?
+fn is_quiet(cast: &Cast, audit: &Audit) -> bool {
+    audit.testimonies.iter().take(cast.groups).enumerate().all(|(n, testimony)| {
+        let sent: u64 = audit.sent.iter().filter(|(_, to, _)| *to == n).map(|(.., sent)| sent).sum();
+        testimony.is_some_and(|t| t.letters >= sent && t.timers_fired == t.timers_set && t.replies == t.calls)
+    })
 }
 
 fn errno_of(reply: &Reply) -> Errno {

@@ -23,7 +23,7 @@ pub fn check(cast: &Cast, audit: &Audit, history: &[Deed], found: &mut Vec<Strin
         }
         let sent: u64 = audit.sent.iter().filter(|(_, to, _)| *to == n).map(|(.., sent)| sent).sum();
         if t.letters < sent || (!plain_writers && t.letters > sent) {
-            found.push(format!("{name}: {} letters came, groups have sent {sent}", t.letters));
+            found.push(format!("{name}: {} letters came, groups have sent {sent}; {t:?}", t.letters));
         }
     }
     // What a group says it sent is what was asked of it: acknowledged posts happened, once.
