@@ -41,7 +41,7 @@ pub struct Genesis {
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
     /// A file or folder.
-    #[error("{path}: {source}; check that the folder exists and is yours, or choose another with --data")]
+    #[error("cannot use {path}: {source}; check that the folder exists and is yours, or choose another with --data")]
     Io {
         /// Where.
         path: PathBuf,
