@@ -41,7 +41,7 @@ pub struct Genesis {
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
     /// A file or folder.
-    #[error("{path}: {source}; check that the folder exists and is yours, or choose another with --data")]
+    #[error("cannot use {path}: {source}; check that the folder exists and is yours, or choose another with --data")]
     Io {
         /// Where.
         path: PathBuf,
@@ -94,14 +94,14 @@ impl Genesis {
         if record.exists() {
             return Err(GenesisError::Exists(data.to_owned()));
         }
-        std::fs::create_dir_all(data).map_err(at(data))?;
+        Self::make_folder(data)?;
         let user = identity(&Self::user_key_path(data))?;
         // Held until all are chosen, so that no port is chosen twice.
         let mut sockets = Vec::new();
         let mut nodes = Vec::new();
         for number in 1..=count {
             let dir = Self::node_dir(data, NodeId(number));
-            std::fs::create_dir_all(&dir).map_err(at(&dir))?;
+            Self::make_folder(&dir)?;
             let key = identity(&dir.join("node.key"))?.public();
             let socket = UdpSocket::bind("127.0.0.1:0").map_err(at(&dir))?;
             let addr = socket.local_addr().map_err(at(&dir))?;
@@ -120,6 +120,18 @@ impl Genesis {
         // Last: where this file is, the founding is complete.
         genesis.write(&record)?;
         Ok(genesis)
+    }
+
+    /// A folder for a realm or a node, that nobody else may look into: what actors know lies below it. One that is there
+    /// already stays as it is.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make_folder(path: &Path) -> Result<(), GenesisError> {
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(path).map_err(at(path))
     }
 
     /// Reads the record in a node's folder or in the data folder.

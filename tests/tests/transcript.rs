@@ -44,45 +44,95 @@ fn answer(text: &str) -> (&str, u64) {
     (value, digits.parse().expect("an index"))
 }
 
+/// A line without what differs from run to run: numbers, ids, and how much blank they leave.
+fn shape(line: &str) -> String {
+    let word = |word: &str| match (word.split_once('/'), word.ends_with('…')) {
+        (Some((home, _)), _) => format!("{}/id", digits(home)),
+        (None, true) => "id…".to_owned(),
+        // Under load what takes milliseconds may take a second.
+        (None, false) => digits(word).replace("ms)", "s)"),
+    };
+    line.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Every number as `0`, whatever it is.
+fn digits(word: &str) -> String {
+    let mut out = String::new();
+    for c in word.chars() {
+        match c {
+            '0'..='9' if out.ends_with('0') => {}
+            '0'..='9' => out.push('0'),
+            // `157.0` and `157`, as sizes and times are written.
+            '.' if out.ends_with('0') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 #[test]
 fn the_readme_transcript_is_what_happens() {
     let mut shell = Shell::ephemeral(&[]);
     let lines = readme();
     let commands: Vec<&str> = lines.iter().map(|(command, _)| command.as_str()).collect();
+    let first = [
+        "spawn counter --replicas 3 --name hits",
+        "call hits add 5",
+        "kill-node n2",
+        "call hits add 1",
+        "start-node n2 ; ps",
+    ];
     assert_eq!(
-        commands,
-        [
-            "spawn counter --replicas 3 --name hits",
-            "call hits add 5",
-            "kill-node n2",
-            "call hits add 1",
-            "start-node n2 ; ps"
-        ],
-        "this test knows what these lines mean; if the README says something else, say so here too"
+        commands[..5],
+        first,
+        "this test knows what these lines mean; if the README says something else, say so"
     );
-    let spawned = shell.tell(commands[0]);
-    assert!(spawned.starts_with("hits  group ") && spawned.contains("…  voters n1 n2 n3  leader n"), "{spawned}");
-    let leader = node_after(&spawned, "leader ").to_owned();
-    let five = shell.tell(commands[1]);
-    let (value, first) = answer(&five);
-    assert_eq!(value, "5", "{five}");
-    assert!(five.contains(" ms)"), "{five}");
-    // The README's leader happened to be n2; ours is whoever it is.
-    assert_eq!(shell.tell(&commands[2].replace("n2", &leader)), format!("{leader} killed"));
-    let six = shell.tell(commands[3]);
-    let (value, second) = answer(&six);
-    assert_eq!(value, "6", "{six}");
-    assert!(second > first, "{five}\n{six}");
-    assert_ne!(node_after(&six, "(leader "), leader, "{six}");
-    let back = shell.tell(&commands[4].replace("n2", &leader));
-    assert!(back.starts_with(&format!("{leader} up  (")), "{back}");
-    let row = back.lines().find(|line| line.starts_with("hits")).unwrap_or_else(|| panic!("no hits in: {back}"));
-    assert!(row.contains("of n1 n2 n3") && row.contains("counter"), "{row}");
-    shell.until("ps", |said| said.lines().any(|line| line.starts_with("hits") && line.contains("running")));
+    let mut leader = String::new();
+    let mut seen = Vec::new();
+    for (command, promised) in &lines {
+        // The README's leader happened to be n2; ours is whoever it is.
+        let node = |text: &str| if leader.is_empty() { text.to_owned() } else { text.replace("n2", &leader) };
+        let command = if command.contains("-node n2") { node(command) } else { command.clone() };
+        let said = shell.tell(&command);
+        // A notice comes from another node, before or after the answer.
+        let is_notice = |line: &&str| line.contains(" ended: ");
+        let shapes = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.is_empty() && !is_notice(line)).map(shape).collect()
+        };
+        let page = promised.join("\n");
+        assert_eq!(
+            shapes(&said),
+            shapes(&page),
+            "the README says that `{command}` answers\n{page}\nand the program:\n{said}"
+        );
+        for notice in page.lines().filter(is_notice).map(shape) {
+            let came = |said: &str| said.lines().any(|line| shape(line) == notice);
+            if !came(&said) {
+                shell.until("", came);
+            }
+        }
+        if leader.is_empty() {
+            leader = node_after(&said, "leader ").to_owned();
+        }
+        seen.push(said);
+    }
+    // What shapes do not show: the values, the indexes, who leads.
+    let ((five, first), (six, second)) = (answer(&seen[1]), answer(&seen[3]));
+    assert_eq!((five, six), ("5", "6"));
+    assert!(second > first, "{seen:?}");
+    assert_ne!(node_after(&seen[3], "(leader "), leader, "{seen:?}");
     // Everybody has everything again: the second of the three may go too.
-    let second = shell.tell("call hits add 1");
-    assert_eq!(answer(&second).0, "7", "{second}");
+    let seven = shell.tell("call hits add 1");
+    assert_eq!(answer(&seven).0, "7", "{seven}");
     assert_eq!(shell.leave(), 2, "the shell was told a word that it does not know, to find the ends of answers");
+}
+
+#[test]
+fn a_shape_keeps_what_a_promise_is_made_of() {
+    assert_eq!(shape("5            final@4  (1.9 ms)"), "0 final@0 (0 s)");
+    assert_eq!(shape("6  final@17  (1.25 s)  (leader n3)"), "0 final@0 (0 s) (leader n0)");
+    assert_eq!(shape("hits  group 7f3a…  voters n1 n2"), "hits group id… voters n0 n0");
+    assert_eq!(shape("hits  group/7f3a2b10  64 KiB"), "hits group/id 0 KiB");
 }
 
 #[test]
@@ -211,7 +261,7 @@ fn every_wrong_word_gets_one_sentence_a_mend_and_a_code() {
         ("spawn ./nowhere", 1, "there is no program, file or folder `./nowhere`", "counter"),
         ("spawn counter --node n9", 1, "the realm has no node n9", "n1, n2, n3"),
         ("spawn counter --replicas 9", 2, "--replicas cannot be `9`", "help"),
-        ("spawn counter --replicas 5", 1, "5", "nodes"),
+        ("spawn counter --replicas 5", 1, "5 replicas need 5 voting nodes", "node"),
         ("spawn counter --name hits", 1, "`hits`", "another name"),
         ("spawn counter --restart often", 2, "--restart cannot be `often`", "help"),
         ("spawn counter 1 2 3", 2, "counter", ""),
@@ -231,10 +281,15 @@ fn every_wrong_word_gets_one_sentence_a_mend_and_a_code() {
         ("link hits nobody", 1, "nothing is named `nobody`", "ps"),
         ("monitor nobody", 1, "nothing is named `nobody`", "ps"),
         ("inspect nobody", 1, "nothing is named `nobody`", "ps"),
-        ("name ../x hits", 1, "../x", "letters"),
+        ("name x*y hits", 1, "`x*y` cannot be a name", "letters"),
         ("voters hits n1 n9", 1, "n9", "nodes"),
         ("kill-node n9", 1, "no node n9", "n1, n2, n3"),
         ("start-node n1", 1, "n1 runs already", "kill-node n1"),
+        ("log nobody", 1, "nothing is named `nobody`", "ps"),
+        ("log hist --follow", 1, "nothing is named `hist`", "did you mean `hits`?"),
+        ("ps --node n9", 1, "the realm has no node n9", "n1, n2, n3"),
+        ("top --node n9", 1, "the realm has no node n9", "n1, n2, n3"),
+        ("spawn counter --replicas 0", 2, "--replicas cannot be `0`: it goes from 1 to", "help spawn"),
         ("fly", 2, "there is no command `fly`", "help"),
     ];
     let mut complaints = Vec::new();
@@ -272,6 +327,141 @@ fn every_wrong_word_gets_one_sentence_a_mend_and_a_code() {
     // And nothing of all this has done anything.
     let said = beside.pando("call hits value");
     assert!(said.out.starts_with("0 "), "{said:?}");
+}
+
+#[test]
+fn a_module_that_cannot_run_is_refused_and_leaves_no_name() {
+    let beside = Beside::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let spawn = |name: &str, wat: &str| {
+        let file = folder.path().join(name).with_extension("wat");
+        std::fs::write(&file, wat).expect("a file");
+        beside.pando(&format!("spawn {} --name {name}", file.display()))
+    };
+    let module = |receive: &str| {
+        format!(
+            r#"(module (memory (export "memory") 1)
+                (func (export "pando_inbox") (param i32) (result i32) i32.const 0)
+                (func (export "pando_receive") (param i32) {receive}))"#
+        )
+    };
+    let wrong = [
+        ("stranger", r#"(module (import "env" "foo" (func)))"#.to_owned(), "stranger is not a module that can run: "),
+        ("trap", module("unreachable"), "the actor ended as it started: fault: `unreachable` was reached"),
+        ("spin", module("(loop br 0)"), "the actor ended as it started: cpu-limit: "),
+    ];
+    for (name, wat, sentence) in &wrong {
+        let said = spawn(name, wat);
+        assert!(said.code == 1 && said.out.is_empty() && said.err.contains(sentence), "{name}: {said:?}");
+        assert!(said.err.lines().any(|line| line.starts_with("  mend: ")), "{name}: {said:?}");
+    }
+    let said = spawn("well", &module("nop"));
+    assert!(said.code == 0 && said.out.starts_with("well  actor "), "{said:?}");
+    let names = beside.pando("names");
+    assert!(wrong.iter().all(|(name, ..)| !names.out.contains(name)) && names.out.contains("well"), "{names:?}");
+}
+
+#[test]
+fn ps_of_a_node_shows_what_runs_there_and_nothing_else() {
+    let mut beside = Beside::start();
+    beside.shell.say("spawn counter --node n1 --name one; spawn counter --node n3 --name three");
+    for (node, there, elsewhere) in [("n1", "one", "three"), ("n3", "three", "one")] {
+        let said = beside.pando(&format!("ps --node {node}"));
+        assert!(said.out.contains(there) && !said.out.contains(elsewhere), "{node}: {said:?}");
+    }
+    // What was written for another terminal means the same here.
+    let said = beside.shell.tell("pando ps --node n1");
+    assert!(said.contains("one") && !said.contains("three"), "{said}");
+}
+
+/// The processes of nodes below `data`.
+fn processes(data: &Path) -> Vec<String> {
+    let begins = format!("{}/", data.display());
+    let ours = |entry: std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.split('\0').any(|word| word.starts_with(&begins)).then(|| line.replace('\0', " "))
+    };
+    std::fs::read_dir("/proc").expect("processes").flatten().filter_map(ours).collect()
+}
+
+#[test]
+fn a_realm_that_cannot_be_booted_says_why_and_leaves_no_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("realm");
+    let _turn = Turn::take();
+    let _kept = Kept(data.clone());
+    let up = |sentence: &str, mend: &str| {
+        let said = run(&data, None, &["up"], "");
+        let lines: Vec<&str> = said.err.lines().collect();
+        assert!(said.code == 1 && said.out.is_empty() && lines.len() == 2, "{said:?}");
+        assert!(lines[0].contains(sentence) && lines[1].contains(mend), "{said:?}");
+        assert_eq!(processes(&data), Vec::<String>::new(), "after {}", lines[0]);
+    };
+    let said = run(&data, None, &["up"], "");
+    assert_eq!(said.code, 0, "{said:?}");
+
+    let record = std::fs::read_to_string(data.join("realm.toml")).expect("a record");
+    let address = record.lines().filter_map(|line| line.strip_prefix("addr = ")).nth(1).expect("n2's address");
+    let port = std::net::UdpSocket::bind(address.trim_matches('"')).expect("n2's port");
+    up("cannot listen on UDP", "another program has this port");
+    drop(port);
+
+    std::fs::write(data.join("realm.toml"), "realm = [").expect("a file");
+    up("is not a realm's record", "restore it");
+    std::fs::write(data.join("realm.toml"), record).expect("a file");
+
+    let key = std::fs::read(data.join("user.key")).expect("a key");
+    std::fs::write(data.join("user.key"), "garbage").expect("a file");
+    up("user.key is not a key of Pando", "restore it");
+    std::fs::remove_file(data.join("user.key")).expect("a file");
+    up("cannot read your key", "who founded the realm");
+    std::fs::write(data.join("user.key"), key).expect("a file");
+    // Keys are nobody else's to read.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(data.join("user.key"), mode).expect("a mode");
+
+    std::fs::rename(data.join("n2"), data.join("away")).expect("a folder");
+    up("the folder of n2 is gone", "restore it");
+    std::fs::rename(data.join("away"), data.join("n2")).expect("a folder");
+
+    // Nothing of all this was lasting.
+    let said = run(&data, None, &["up"], "nodes\n");
+    assert!(said.code == 0 && said.out.matches(" up ").count() == 3, "{said:?}");
+}
+
+#[test]
+fn two_that_boot_one_realm_at_a_time_both_get_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("realm");
+    let _turn = Turn::take();
+    let _kept = Kept(data.clone());
+    // Founding it, then booting what is there.
+    for round in 0..2 {
+        let both = [0, 1].map(|_| {
+            let data = data.clone();
+            std::thread::spawn(move || run(&data, None, &["up", "--keep"], "nodes\n"))
+        });
+        for said in both.map(|one| one.join().expect("a run")) {
+            assert!(said.code == 0 && said.out.matches(" up ").count() == 3, "round {round}: {said:?}");
+        }
+        assert_eq!(processes(&data).len(), 3);
+        assert_eq!(pando(&data, &["stop"]).code, 0);
+    }
+    // Of a realm that has lost its majority, the missing nodes are started.
+    assert_eq!(run(&data, None, &["up", "--keep"], "kill-node n1; kill-node n3\n").code, 0);
+    let said = run(&data, None, &["up", "--keep"], "nodes\n");
+    assert!(said.code == 0 && said.out.matches(" up ").count() == 3, "{said:?}");
+}
+
+#[test]
+fn what_is_no_folder_is_not_taken_for_one_without_a_realm() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    for command in ["ps", "up"] {
+        let said = run(file.path(), None, &[command], "");
+        assert!(said.code == 1 && said.err.contains("cannot look into "), "{command}: {said:?}");
+        assert!(said.err.contains("not a directory") && said.err.contains("--data"), "{command}: {said:?}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{VIEW_PATIENCE, WORK_PATIENCE, target::find, views};
 use crate::{
+    cell::CellFacts,
     input::{Input, SpawnOrder},
     lanes::{Fate, LaneItem},
     launch,
@@ -53,9 +54,11 @@ pub(super) async fn put_module(kernel: &Arc<Kernel>, label: String, wasm: Vec<u8
     let size = wasm.len() as u64;
     let task = kernel.clone();
     let put = blocking(move || task.modules().put(&wasm).map_err(|e| e.to_string())).await;
-    let module = put
-        .map_err(|e| Refusal::new(Errno::INTERNAL, format!("the compiler failed: {e}"), ""))?
-        .map_err(|why| Refusal::new(Errno::BAD_REQUEST, format!("not a module that can run: {why}"), "see SPEC.md"))?;
+    let module =
+        put.map_err(|e| Refusal::new(Errno::INTERNAL, format!("the compiler failed: {e}"), ""))?.map_err(|why| {
+            let text = format!("{label} is not a module that can run: {why}");
+            Refusal::new(Errno::BAD_REQUEST, text, "syscalls/SPEC.md tells what a module has to export and may import")
+        })?;
     let hash = module.hash();
     kernel.root_command(RootCommand::PutModule { hash, label, size }).await?;
     // The others fetch it now, so that the loss of this node is not the loss of the module.
@@ -145,8 +148,12 @@ async fn spawn_plain(
             Some(cell) => blocking(move || cell.facts()).await.ok(),
             None => None,
         };
+        // Its start has been handled: until then it may still end at once. One that is busy had its first event a while
+        // before it could be looked at.
+        let born = |facts: &CellFacts| matches!(facts.state, "running" | "busy") && facts.events > 0;
         match facts {
-            Some(facts) if facts.state != "starting" => return Ok(Reply::Spawned(views::row_of(kernel, &facts))),
+            Some(facts) if born(&facts) => return Ok(Reply::Spawned(views::row_of(kernel, &facts))),
+            Some(facts) if facts.state == "ended" => return Err(ended_at_once(kernel, address)),
             Some(_) if began.elapsed() > START_PATIENCE => {
                 return Err(Refusal::new(
                     Errno::TIMEOUT,

@@ -242,8 +242,8 @@ impl Root {
         let Some(entry) = self.names.get(name) else {
             return refuse(
                 Errno::NOT_FOUND,
-                format!("nothing is called `{}`", shown(name)),
-                "`names` lists what is there",
+                format!("nothing is named `{}`", shown(name)),
+                "`names` shows what is named",
             );
         };
         if holder.is_some_and(|holder| holder != entry.address) {

@@ -49,7 +49,7 @@ pub struct Common {
     /// Answer in JSON, errors too
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s]
+    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s; spawn and start-node: 30s, voters: 60s]
     #[arg(long, global = true, value_name = "TIME")]
     pub deadline: Option<Lapse>,
 }
@@ -327,6 +327,13 @@ pub struct Stop {
     /// The nodes [default: all]
     #[arg(value_name = "NODE")]
     pub nodes: Vec<Node>,
+}
+
+/// The first of these words that is a command of the program.
+pub fn command_among(words: &[String]) -> Option<&str> {
+    use clap::CommandFactory;
+    let program = Cli::command();
+    words.iter().map(String::as_str).find(|word| program.find_subcommand(word).is_some())
 }
 
 /// Is there a command of this name in the shell?

@@ -30,6 +30,15 @@ impl Failure {
         Failure { code: 2, ..Failure::new(sentence, mend) }
     }
 
+    /// What a library says with its mend behind a semicolon.
+    pub fn told(error: &impl std::fmt::Display) -> Failure {
+        let text = error.to_string();
+        match text.rsplit_once("; ") {
+            Some((sentence, mend)) => Failure::new(sentence, mend),
+            None => Failure::new(text, ""),
+        }
+    }
+
     pub fn with(self, errno: Errno) -> Failure {
         Failure { errno: Some(errno), ..self }
     }
@@ -61,11 +70,11 @@ impl From<pando_interface::ArgumentError> for Failure {
 
 impl From<pando_kernel::GenesisError> for Failure {
     fn from(error: pando_kernel::GenesisError) -> Failure {
-        // The kernel puts the mend behind a semicolon.
-        let text = error.to_string();
-        match text.rsplit_once("; ") {
-            Some((sentence, mend)) => Failure::new(sentence, mend),
-            None => Failure::new(text, ""),
+        match error {
+            pando_kernel::GenesisError::Io { path, source } => {
+                io("use", &path, &source, "check that the folder exists and is yours, or choose another with --data")
+            }
+            e => Failure::told(&e),
         }
     }
 }

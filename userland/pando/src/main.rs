@@ -47,8 +47,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(e) => {
-            let json = std::env::args_os().any(|arg| arg == "--json");
-            let failure = cli::refusal(&e, false);
+            let words: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+            let json = words.iter().any(|word| word == "--json");
+            let failure = cli::refusal(&e, cli::command_among(&words), false);
             Printer::new(json).fail(&failure);
             return ExitCode::from(failure.code);
         }

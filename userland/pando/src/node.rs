@@ -34,12 +34,9 @@ pub fn run(args: &NodeArgs) -> Result<u8, Failure> {
     let parent = args.with_parent.then(parent_gone);
     runtime.block_on(async {
         let config = NodeConfig { workers: args.workers, ..NodeConfig::new(&args.dir) };
-        let node = Node::start(config).await.map_err(|e| {
-            let text = e.to_string();
-            match text.rsplit_once("; ") {
-                Some((sentence, mend)) => Failure::new(sentence, mend),
-                None => Failure::new(text, "its log has more"),
-            }
+        let node = Node::start(config).await.map_err(|e| match Failure::told(&e) {
+            failure if failure.mend.is_empty() => Failure { mend: "its log has more".to_owned(), ..failure },
+            failure => failure,
         })?;
         let why = tokio::select! {
             () = node.stopped() => "somebody asked for it",

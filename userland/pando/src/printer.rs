@@ -83,7 +83,7 @@ impl Sink for Printer {
             bar
         });
         // The compiler's lines may be long and have colours of their own.
-        let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
+        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(100).collect();
         bar.set_message(text);
     }
 }

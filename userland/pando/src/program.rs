@@ -64,6 +64,10 @@ pub fn resolve(target: &str, progress: &mut dyn FnMut(&str)) -> Result<Module, F
     let names: Vec<&str> = bundle::programs().map(|p| p.name).collect();
     let mend = match nearest(target, names.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
+        None if target.contains(['/', '\\']) => {
+            let here = std::env::current_dir().map_or_else(|_| ".".to_owned(), |dir| dir.display().to_string());
+            format!("paths begin in {here}; bundled are {}", names.join(", "))
+        }
         None => format!("bundled are {}; a file or folder is written with its path, as ./{target}", names.join(", ")),
     };
     Err(Failure::new(format!("there is no program, file or folder `{}`", pando_interface::escape(target)), mend))
@@ -118,6 +122,7 @@ fn build_failure(error: &BuildError) -> Failure {
             format!("{} does not compile:\n{}", dir.display(), output.trim_end()),
             "mend the errors above and spawn again",
         ),
+        BuildError::Io { what, path, source } => io(what, path, source, "check that the folder is yours to write"),
         _ => match text.split_once("; ").or_else(|| text.split_once(": ")) {
             Some((sentence, mend)) if !mend.contains('\n') => Failure::new(sentence, mend),
             _ => Failure::new(text, ""),
@@ -193,6 +198,24 @@ mod tests {
         std::fs::write(&path, "\0asm\u{1}\0\0").unwrap();
         assert!(quiet(&path).unwrap_err().sentence.starts_with("a is not a Wasm module"));
         assert!(quiet(dir.path()).unwrap_err().sentence.contains("Cargo.toml"));
+    }
+
+    #[test]
+    fn what_the_builder_says_is_cut_between_its_cause_and_its_mend() {
+        let source = std::io::ErrorKind::PermissionDenied.into();
+        let failure = build_failure(&BuildError::Io { what: "write", path: "a/target".into(), source });
+        assert_eq!(failure.sentence, "cannot write a/target: permission denied");
+        assert_eq!(failure.mend, "check that the folder is yours to write");
+        let failure = build_failure(&BuildError::NoCompiler { looked: "rustc: no target".into() });
+        assert!(failure.sentence.ends_with("can build for wasm32-unknown-unknown"), "{failure:?}");
+        assert!(failure.mend.starts_with("run `rustup target add"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_told_where_paths_begin() {
+        let failure = resolve("./nowhere/a.wasm", &mut |_| {}).unwrap_err();
+        let here = std::env::current_dir().unwrap();
+        assert!(failure.mend.starts_with(&format!("paths begin in {}; ", here.display())), "{failure:?}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn human(outcome: &Outcome, style: Style) -> String {
             if rows.is_empty() {
                 return style.dim("no names yet; `spawn counter --name hits` gives one");
             }
-            let columns = [Column::left("NAME"), Column::left("ADDRESS"), Column::left("MODULE")];
+            let columns = [Column::left("NAME"), Column::left("ADDRESS"), Column::left("MODULE").spare(1)];
             let rows = rows
                 .iter()
                 .map(|r| vec![cell(Tint::Bold, clean(&r.name)), clean(&r.address).into(), clean(&r.module).into()]);
@@ -73,6 +73,7 @@ pub fn human(outcome: &Outcome, style: Style) -> String {
         Outcome::Nodes(rows) => nodes(rows, style),
         Outcome::Top { rows, before, .. } => table::top(rows, before.as_ref(), style),
         Outcome::Details { target, lines, interface } => details(target, lines, interface, style),
+        Outcome::Log(lines) if lines.is_empty() => style.dim("no lines yet"),
         Outcome::Log(lines) => lines.iter().map(|l| log_line(l, style)).collect::<Vec<_>>().join("\n"),
         Outcome::Ended(end) => ended(end),
         Outcome::Programs(rows) => programs(rows, style),
@@ -130,13 +131,13 @@ fn actors(rows: &[ActorRow], silent: &[u32], style: Style) -> String {
         let columns = [
             Column::left("NAME"),
             Column::left("ADDRESS"),
-            Column::left("MODULE"),
+            Column::left("MODULE").spare(1),
             Column::left("WHERE"),
             Column::left("STATE"),
-            Column::right("WAITING"),
-            Column::right("MEMORY"),
-            Column::right("EVENTS"),
-            Column::right("RESTARTS"),
+            Column::right("WAITING").spare(3),
+            Column::right("MEMORY").spare(2),
+            Column::right("EVENTS").spare(4),
+            Column::right("RESTARTS").spare(5),
         ];
         let rows = rows.iter().map(|row| {
             let tint = if row.state == "running" { Tint::Good } else { Tint::Warn };
@@ -175,10 +176,10 @@ fn nodes(rows: &[NodeRow], style: Style) -> String {
     let columns = [
         Column::left("NODE"),
         Column::left("STATE"),
-        Column::left("ROLE"),
+        Column::left("ROLE").spare(1),
         Column::left("ADDRESS"),
-        Column::left("KEY"),
-        Column::left(""),
+        Column::left("KEY").spare(2),
+        Column::left("").spare(3),
     ];
     let rows = rows.iter().map(|row| {
         let role = match (row.root_leader, row.voter) {

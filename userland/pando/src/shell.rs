@@ -17,7 +17,7 @@ use clap::{Parser, error::ErrorKind};
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use crate::{
-    cli::{Common, Line, ShellVerb, Verb, refusal},
+    cli::{Common, Line, ShellVerb, Verb, is_command, refusal},
     eval::eval,
     failure::{Failure, INTERRUPTED},
     outcome::Outcome,
@@ -142,7 +142,11 @@ impl Shell<'_> {
     }
 
     fn command(&self, words: impl Iterator<Item = String>) -> Went {
-        let words: Vec<String> = words.collect();
+        let mut words: Vec<String> = words.collect();
+        // Lines are copied here from scripts and from what another terminal was told to do.
+        if words.len() > 1 && words[0] == "pando" {
+            words.remove(0);
+        }
         let mut printer = Printer::new(self.common.json || words.iter().any(|w| w == "--json"));
         let line = match Line::try_parse_from(&words) {
             Ok(line) => line,
@@ -152,7 +156,8 @@ impl Shell<'_> {
                 return Went::On;
             }
             Err(e) => {
-                let failure = refusal(&e, true);
+                let begun = words.first().filter(|word| is_command(word));
+                let failure = refusal(&e, begun.map(String::as_str), true);
                 printer.fail(&failure);
                 return Went::Failed(failure);
             }

@@ -3,13 +3,16 @@
 //! Owns: founding, starting the nodes' processes, waiting until they answer, stopping them at the end. Does not know: how
 //! a node works, what the shell does.
 //!
-//! 1. A realm whose nodes run already is attached to; what this process did not start it does not stop.
-//! 2. With `--ephemeral` no process is left, however this one ends, and no file, unless it is killed outright.
+//! 1. A realm of which a majority runs already is attached to; of another one the missing nodes are started. What this
+//!    process did not start it does not stop.
+//! 2. Only one process founds or boots a realm at a time; a second waits, and finds it running.
+//! 3. With `--ephemeral` no process is left, however this one ends, and no file, unless it is killed outright.
 
 mod fleet;
 mod process;
 
 use std::{
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,14 +21,14 @@ use std::{
 use pando_abi::NodeId;
 use pando_admin::{Client, Patience, Reply, Request};
 use pando_kernel::Genesis;
-use pando_transport::Identity;
+use pando_transport::{Identity, IdentityError};
 use tokio::task::JoinSet;
 
 pub use self::fleet::Fleet;
 use crate::{
     ask::Ask,
     cli::Up,
-    failure::{Failure, INTERRUPTED},
+    failure::{Failure, INTERRUPTED, io},
     session::{Session, lock},
 };
 
@@ -52,7 +55,7 @@ pub struct Running {
 
 /// Opens a realm that runs somewhere already.
 pub fn open(data: &Path) -> Result<(Arc<Session>, Genesis), Failure> {
-    if !Genesis::record_path(data).exists() {
+    if !founded(data)? {
         return Err(Failure::new(
             format!("there is no realm in {}", data.display()),
             "`pando up` founds one, or name its folder with --data",
@@ -61,6 +64,12 @@ pub fn open(data: &Path) -> Result<(Arc<Session>, Genesis), Failure> {
     let genesis = Genesis::load(data)?;
     let session = Session::new(ask(data, &genesis)?, Fleet::new(data, Some(&genesis), false));
     Ok((Arc::new(session), genesis))
+}
+
+/// Is there a realm in `data`? A folder that may not be looked into is an error and not a "no": nothing is founded there.
+fn founded(data: &Path) -> Result<bool, Failure> {
+    let mend = "use the folder's owner, or choose another with --data";
+    Genesis::record_path(data).try_exists().map_err(|e| io("look into", data, &e, mend))
 }
 
 fn ask(data: &Path, genesis: &Genesis) -> Result<Arc<dyn Ask>, Failure> {
@@ -79,11 +88,18 @@ fn probe(data: &Path, genesis: &Genesis) -> Result<Arc<dyn Ask>, Failure> {
 
 fn identity(data: &Path) -> Result<Identity, Failure> {
     let path = Genesis::user_key_path(data);
-    Identity::load(&path).map_err(|e| {
-        Failure::new(
-            format!("your key {} cannot be read: {e}", path.display()),
+    Identity::load(&path).map_err(|e| match e {
+        IdentityError::Io { path, source } => io(
+            "read your key",
+            &path,
+            &source,
             "only who founded the realm on this machine has one; run pando as that person",
-        )
+        ),
+        // To become somebody new is no mend here: the realm knows this key and no other.
+        IdentityError::Malformed(path) => {
+            Failure::new(format!("{} is not a key of Pando", path.display()), "restore it from a copy")
+        }
+        e => Failure::told(&e),
     })
 }
 
@@ -97,8 +113,10 @@ pub async fn up(data: &Path, args: &Up, progress: &mut Progress<'_>) -> Result<R
         false => None,
     };
     let data: PathBuf = folder.as_ref().map_or_else(|| data.to_owned(), |f| f.path().to_owned());
-    let founded = !Genesis::record_path(&data).exists();
-    let genesis = if founded {
+    // Before anything is made in a folder that may be somebody else's.
+    founded(&data)?;
+    let lock = only_one(&data, progress).await?;
+    let genesis = if !founded(&data)? {
         progress(Some("founding a realm"));
         Genesis::found(&data, args.nodes.unwrap_or(NODES_DEFAULT))?
     } else {
@@ -114,18 +132,15 @@ pub async fn up(data: &Path, args: &Up, progress: &mut Progress<'_>) -> Result<R
         ));
     }
     let mut fleet = Fleet::new(&data, Some(&genesis), args.ephemeral);
-    let attached = !fleet.alive().is_empty();
-    if !attached {
-        for member in &genesis.nodes {
-            fleet.start(member.node)?;
-        }
-    }
+    let attached = fleet.alive().len() > count / 2;
+    // Before any process is started: without the key nobody could stop them again.
     let session = Arc::new(Session::new(ask(&data, &genesis)?, fleet));
     let running = Running { session, genesis, attached, took: Duration::ZERO, folder };
     let waited = tokio::select! {
-        waited = wait(&running, progress) => waited,
+        waited = boot(&running, progress) => waited,
         _ = tokio::signal::ctrl_c() => Err(Failure { code: INTERRUPTED, ..Failure::new("interrupted", "") }),
     };
+    drop(lock);
     match waited {
         Ok(()) => Ok(Running { took: start.elapsed(), ..running }),
         Err(failure) => {
@@ -133,6 +148,33 @@ pub async fn up(data: &Path, args: &Up, progress: &mut Progress<'_>) -> Result<R
             Err(failure)
         }
     }
+}
+
+/// The right to found or boot the realm in `data`, which is given up with the file: by a process that dies, too.
+async fn only_one(data: &Path, progress: &mut Progress<'_>) -> Result<File, Failure> {
+    Genesis::make_folder(data)?;
+    let path = data.join("up.lock");
+    let failed =
+        |e: &std::io::Error| io("write", &path, e, "check that the folder is yours, or choose another with --data");
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| failed(&e))?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => progress(Some("another `pando up` is booting this realm")),
+            Err(TryLockError::Error(e)) => return Err(failed(&e)),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Starts the nodes that are missing, and waits for them.
+async fn boot(running: &Running, progress: &mut Progress<'_>) -> Result<(), Failure> {
+    if !running.attached {
+        for node in running.down_nodes() {
+            running.session.fleet().start(node)?;
+        }
+    }
+    wait(running, progress).await
 }
 
 /// Until every node that we started answers for the realm; of others, one will do.

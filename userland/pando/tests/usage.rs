@@ -50,7 +50,7 @@ fn wrong_usage_is_one_sentence_and_a_mend_and_code_two() {
         &["kill-node", "two"],
         2,
         "",
-        "error: NODE cannot be `two`: a node is written as n1, n2 and so on\n  mend: `pando help` lists the commands\n",
+        "error: NODE cannot be `two`: a node is written as n1, n2 and so on\n  mend: `pando help kill-node` has examples\n",
     );
     check(
         &["new", "Greeter"],

@@ -15,7 +15,7 @@ pub const SHELL: &str = "\
 Examples:
   spawn counter --replicas 3 --name hits
   call hits add 5
-  ps; names                    `;` separates commands
+  ps; names                    `;` separates commands; what comes after one that fails is left out
   help call                    help and examples of one command
 Tab completes, Ctrl-R searches the history, Ctrl-D leaves.";
 
@@ -25,7 +25,8 @@ Examples:
   pando up --ephemeral         a realm that leaves nothing behind
   pando up --nodes 5 --data ./five
   echo 'spawn counter; ps' | pando up --ephemeral
-If the realm's nodes run already, `up` only opens the shell.";
+If the realm's nodes run already, `up` only opens the shell. Nodes that `up` started end with its shell, except with --keep
+or if the shell itself is killed outright: then `pando up` finds them, and `pando stop` ends them.";
 
 pub const NODE: &str = "\
 Examples:
@@ -61,7 +62,7 @@ pub const PS: &str = "\
 Examples:
   ps
   ps --node n1        only what runs on n1
-  ps --json";
+  ps --json           everything that is known; a narrow terminal shows fewer columns";
 
 pub const TOP: &str = "\
 Examples:

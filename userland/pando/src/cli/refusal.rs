@@ -6,12 +6,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::Failure;
 
-/// What the person is told. `command` is the path of the command that was begun: `pando call`, `call`.
-pub fn refusal(error: &clap::Error, shell: bool) -> Failure {
+/// What the person is told. `begun` is the command that stood on the line, if any: clap does not tell with every error.
+pub fn refusal(error: &clap::Error, begun: Option<&str>, shell: bool) -> Failure {
     let text = |kind| error.get(kind).map(words).unwrap_or_default();
     let help = if shell { "help" } else { "pando help" };
     let usage = usage_of(error);
-    let command = command_of(&usage, shell);
+    let command = match command_of(&usage, shell) {
+        command if command.is_empty() => begun.unwrap_or_default().to_owned(),
+        command => command,
+    };
     let see = match (usage.is_empty(), command.is_empty()) {
         (false, _) => format!("usage: {usage}"),
         (true, false) => format!("`{help} {command}` has examples"),
@@ -49,7 +52,7 @@ pub fn refusal(error: &clap::Error, shell: bool) -> Failure {
             let said = text(ContextKind::InvalidValue);
             let valid = text(ContextKind::ValidValue);
             let why = match std::error::Error::source(error) {
-                Some(source) => source.to_string(),
+                Some(source) => range(&source.to_string()),
                 None if !valid.is_empty() => format!("it is one of {valid}"),
                 None => String::new(),
             };
@@ -77,6 +80,14 @@ pub fn refusal(error: &clap::Error, shell: bool) -> Failure {
     Failure::usage(sentence, see)
 }
 
+/// `0 is not in 1..=7`, clap's words, as people say it.
+fn range(why: &str) -> String {
+    match why.split_once(" is not in ").and_then(|(_, range)| range.split_once("..=")) {
+        Some((least, most)) => format!("it goes from {least} to {most}"),
+        None => why.to_owned(),
+    }
+}
+
 fn words(value: &ContextValue) -> String {
     match value {
         ContextValue::String(text) => text.clone(),
@@ -94,7 +105,7 @@ fn usage_of(error: &clap::Error) -> String {
     };
     let text = text.trim().trim_start_matches("Usage:").trim();
     // What the environment gave is not what the person forgot.
-    text.lines().next().unwrap_or_default().trim().replace("--data <DIR> ", "")
+    text.lines().next().unwrap_or_default().replace("--data <DIR>", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `call` out of `pando call [OPTIONS] <TARGET>`.

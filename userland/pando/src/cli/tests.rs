@@ -37,7 +37,7 @@ fn the_program_takes_the_same_commands() {
 
 fn refused(words: &str, sentence: &str, mend: &str) {
     let error = Line::try_parse_from(words.split(' ')).unwrap_err();
-    let failure = refusal(&error, true);
+    let failure = refusal(&error, words.split(' ').next().filter(|word| is_command(word)), true);
     assert_eq!((failure.sentence.as_str(), failure.mend.as_str(), failure.code), (sentence, mend, 2), "for {words}");
 }
 
@@ -49,20 +49,34 @@ fn what_is_not_understood_gets_one_sentence_and_a_mend() {
     refused(
         "kill-node two",
         "NODE cannot be `two`: a node is written as n1, n2 and so on",
-        "`help` lists the commands",
+        "`help kill-node` has examples",
     );
     refused("ps --jsn", "ps has no flag `--jsn`; did you mean `--json`?", "usage: ps --json");
     refused("names all", "names has no place for `all`", "usage: names [OPTIONS]");
     refused(
         "spawn counter --restart sometimes",
         "--restart cannot be `sometimes`: it is one of never, on-failure, always, resume",
-        "`help` lists the commands",
+        "`help spawn` has examples",
     );
     refused(
         "spawn counter --memory lots",
         "--memory cannot be `lots`: a size is written as 65536, 64K, 64M or 1G",
-        "`help` lists the commands",
+        "`help spawn` has examples",
     );
+    refused("spawn counter --replicas 0", "--replicas cannot be `0`: it goes from 1 to 7", "`help spawn` has examples");
+}
+
+#[test]
+fn a_usage_names_nothing_that_the_person_need_not_write() {
+    let words = ["pando", "node"];
+    let error = Cli::try_parse_from(words).unwrap_err();
+    let failure = refusal(&error, Some("node"), false);
+    assert_eq!(
+        (failure.sentence.as_str(), failure.mend.as_str()),
+        ("node wants --dir DIR", "usage: pando node --dir <DIR>")
+    );
+    let words = ["--data", "here", "up", "--nodes", "0"].map(str::to_owned);
+    assert_eq!(command_among(&words), Some("up"));
 }
 
 #[test]

@@ -24,9 +24,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 impl Eval<'_> {
     pub(super) async fn ps(&mut self) -> Result<(), Failure> {
+        // The node itself is asked: a wrong one, or one that is down, is told as what it is.
         let node = self.common.node.map(|n| n.0.0);
-        match self.session.ask.ask(None, Request::Ps { node }, self.deadline(DEADLINE)).await? {
-            Reply::Actors { rows, silent } => {
+        match self.ask(Request::Ps { node }, DEADLINE).await? {
+            Reply::Actors { mut rows, silent } => {
+                rows.retain(|row| node.is_none_or(|node| row.node == node || row.voters.contains(&node)));
                 self.session.saw_rows(&rows);
                 self.sink.emit(Outcome::Actors { rows, silent });
                 Ok(())
@@ -58,7 +60,7 @@ impl Eval<'_> {
     pub(super) async fn top(&mut self, watch: bool) -> Result<(), Failure> {
         let mut before: Option<(Vec<TopRow>, Instant)> = None;
         loop {
-            let mut rows = match self.session.ask.ask(None, Request::Top, self.deadline(DEADLINE)).await? {
+            let mut rows = match self.ask(Request::Top, DEADLINE).await? {
                 Reply::Top(rows) => rows,
                 _ => return Err(unexpected()),
             };
@@ -119,6 +121,11 @@ impl Eval<'_> {
         let mut tail = args.tail;
         let mut node = self.node();
         let mut tries = 0;
+        let mut silent = true;
+        if args.follow && !target.is_empty() {
+            // Nobody who is not there will say anything.
+            self.session.known(target, true, node).await?;
+        }
         loop {
             let request = Request::Log { target: args.target.clone(), tail, follow: args.follow };
             let lost = match self.session.ask.follow(node, request).await {
@@ -126,10 +133,22 @@ impl Eval<'_> {
                     match answers.next().await {
                         Ok(Some(Reply::Log(lines))) => {
                             tries = 0;
-                            self.sink.emit(Outcome::Log(lines));
+                            if !lines.is_empty() {
+                                silent = false;
+                                self.sink.emit(Outcome::Log(lines));
+                            }
                         }
                         Ok(Some(_)) => return Err(unexpected()),
-                        Ok(None) => return Ok(()),
+                        Ok(None) => {
+                            if silent && !target.is_empty() {
+                                // No line of it: has it said nothing, or is nobody called that?
+                                self.session.known(target, true, node).await?;
+                            }
+                            if silent {
+                                self.sink.emit(Outcome::Log(Vec::new()));
+                            }
+                            return Ok(());
+                        }
                         Err(e) => break e,
                     }
                 },

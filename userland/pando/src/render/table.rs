@@ -7,18 +7,26 @@ use pando_admin::TopRow;
 
 use super::{Style, size, uptime};
 
+/// Blanks between two columns.
+const GAP: usize = 2;
+
 /// A column's title and side.
 pub struct Column {
     title: &'static str,
     right: bool,
+    /// On a narrow terminal the column with the highest goes first; one with 0 stays.
+    spare: u8,
 }
 
 impl Column {
     pub const fn left(title: &'static str) -> Column {
-        Column { title, right: false }
+        Column { title, right: false, spare: 0 }
     }
     pub const fn right(title: &'static str) -> Column {
-        Column { title, right: true }
+        Column { title, right: true, spare: 0 }
+    }
+    pub const fn spare(self, spare: u8) -> Column {
+        Column { spare, ..self }
     }
 }
 
@@ -44,8 +52,11 @@ pub fn cell(tint: Tint, text: impl ToString) -> Cell {
     }
 }
 
-/// Rows under titles. Too wide for the terminal: cells are wrapped; no terminal: nothing is.
+/// Rows under titles. Too wide for the terminal: spare columns are left out, then cells are wrapped. No terminal: neither.
 pub fn table(columns: &[Column], rows: impl Iterator<Item = Vec<Cell>>, style: Style) -> String {
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let shown = fitting(columns, &rows, style.width);
+    let columns: Vec<&Column> = columns.iter().zip(&shown).filter_map(|(c, shown)| shown.then_some(c)).collect();
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     match style.width {
@@ -64,11 +75,11 @@ pub fn table(columns: &[Column], rows: impl Iterator<Item = Vec<Cell>>, style: S
     }
     table.set_header(columns.iter().map(|c| cell(Tint::Dim, c.title)));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.into_iter().zip(&shown).filter_map(|(cell, shown)| shown.then_some(cell)));
     }
     for (i, column) in columns.iter().enumerate() {
         if let Some(out) = table.column_mut(i) {
-            out.set_padding((0, 2));
+            out.set_padding((0, if i + 1 < columns.len() { GAP as u16 } else { 0 }));
             if column.right {
                 out.set_cell_alignment(CellAlignment::Right);
             }
@@ -77,19 +88,40 @@ pub fn table(columns: &[Column], rows: impl Iterator<Item = Vec<Cell>>, style: S
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
+/// Which columns there is room for.
+fn fitting(columns: &[Column], rows: &[Vec<Cell>], width: Option<u16>) -> Vec<bool> {
+    let mut shown = vec![true; columns.len()];
+    let Some(width) = width else { return shown };
+    let long = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| rows.iter().map(|row| long(&row[i].content())).fold(long(c.title), usize::max) + GAP)
+        .collect();
+    loop {
+        let used: usize = widths.iter().zip(&shown).filter_map(|(width, shown)| shown.then_some(width)).sum();
+        let next = (0..columns.len()).filter(|i| shown[*i] && columns[*i].spare > 0).max_by_key(|i| columns[*i].spare);
+        match next {
+            // There is no gap behind the last column.
+            Some(next) if used.saturating_sub(GAP) > usize::from(width) => shown[next] = false,
+            _ => return shown,
+        }
+    }
+}
+
 /// `top`: totals, and with what was there before also rates.
 pub fn top(rows: &[TopRow], before: Option<&(Vec<TopRow>, Duration)>, style: Style) -> String {
     let columns = [
         Column::left("NODE"),
-        Column::left("UP"),
+        Column::left("UP").spare(1),
         Column::right("CPU"),
         Column::right("MEMORY"),
         Column::right("ACTORS"),
-        Column::right("GROUPS"),
-        Column::right("LEADS"),
+        Column::right("GROUPS").spare(2),
+        Column::right("LEADS").spare(3),
         Column::right("EVENTS"),
-        Column::right("REMOTE"),
-        Column::right("OVERRUNS"),
+        Column::right("REMOTE").spare(4),
+        Column::right("OVERRUNS").spare(5),
     ];
     let rows = rows.iter().map(|row| {
         let then = before.and_then(|(rows, time)| {

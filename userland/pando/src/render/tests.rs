@@ -50,6 +50,29 @@ fn the_transcript_looks_as_promised() {
 }
 
 #[test]
+fn a_narrow_terminal_shows_fewer_columns_and_breaks_no_word() {
+    let rows = || Outcome::Actors { rows: vec![row("hits", 2, &[1, 2, 3]), row("", 1, &[])], silent: vec![] };
+    let at = |width| human(&rows(), Style { colour: false, width: Some(width) });
+    assert_eq!(
+        at(80),
+        "\
+NAME  ADDRESS         MODULE   WHERE           STATE    WAITING  MEMORY  EVENTS
+hits  group/7f3a2b10  counter  n2 of n1 n2 n3  running        0  64 KiB      12
+      n1/7f3a2b10     counter  n1              running        0  64 KiB      12"
+    );
+    assert_eq!(
+        at(50),
+        "\
+NAME  ADDRESS         WHERE           STATE
+hits  group/7f3a2b10  n2 of n1 n2 n3  running
+      n1/7f3a2b10     n1              running"
+    );
+    // What has no spare columns is wrapped.
+    assert!(at(30).lines().count() > 3 && at(30).lines().all(|line| line.chars().count() <= 30), "{}", at(30));
+    assert!(at(200).contains("RESTARTS"));
+}
+
+#[test]
 fn tables_have_titles_and_no_trailing_blanks() {
     check(
         Outcome::Actors { rows: vec![row("hits", 2, &[1, 2, 3]), row("", 1, &[])], silent: vec![3] },

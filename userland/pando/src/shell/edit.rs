@@ -65,6 +65,8 @@ pub fn run(shell: &Shell<'_>) -> u8 {
     loop {
         match editor.read_line(&Ask) {
             Ok(Signal::Success(line)) => {
+                // At once: a shell that is killed must not take along what was typed in it.
+                let _ = editor.sync_history();
                 if let Went::Left = shell.line(&line) {
                     return 0;
                 }

@@ -79,6 +79,13 @@ impl Fleet {
     /// Starts `node`; its output goes to its log.
     pub fn start(&mut self, node: NodeId) -> Result<(), Failure> {
         let dir = self.dir(node)?;
+        if !dir.is_dir() {
+            // Its key was in there; a new folder would be somebody whom the realm does not know.
+            return Err(Failure::new(
+                format!("the folder of {node} is gone: {}", dir.display()),
+                "restore it from a copy, or found another realm with --data",
+            ));
+        }
         let path = dir.join("node.log");
         let mend = "check that the folder is yours, or choose another with --data";
         let log = File::options().create(true).append(true).open(&path).map_err(|e| io("write", &path, &e, mend))?;
@@ -127,13 +134,11 @@ impl Fleet {
         };
         self.children.remove(&node);
         let path = self.dir(node)?.join("node.log");
-        let tail = tail(&path);
-        let told = tail.lines().rev().find_map(|line| line.strip_prefix("error: "));
-        let last = told.or_else(|| tail.lines().rev().find(|line| !line.trim().is_empty()));
-        let last = last.unwrap_or("it wrote nothing").trim();
+        let (why, mend) = last_words(&tail(&path));
+        let log = format!("its log is {}", path.display());
         Err(Failure::new(
-            format!("{node} ended while it started ({status}): {}", pando_interface::escape(last)),
-            format!("its log is {}", path.display()),
+            format!("{node} ended while it started ({status}): {why}"),
+            mend.map_or(log.clone(), |mend| format!("{mend}; {log}")),
         ))
     }
 
@@ -153,6 +158,23 @@ impl Fleet {
             return Err(Failure::new(format!("{} holds no node {node}", self.data.display()), mend));
         }
         Ok(Genesis::node_dir(&self.data, node))
+    }
+}
+
+/// What a node said last: its own sentence and mend if it refused to start, else its last line.
+fn last_words(log: &str) -> (String, Option<String>) {
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // Both are told; one from an earlier start has other lines behind it.
+    let told = match lines.as_slice() {
+        [.., error, mend] => error.strip_prefix("error: ").zip(mend.strip_prefix("mend: ")),
+        _ => None,
+    };
+    match told {
+        Some((error, mend)) => (pando_interface::escape(error), Some(pando_interface::escape(mend))),
+        None => {
+            let last = lines.last().copied().unwrap_or("it wrote nothing");
+            (pando_interface::escape(last.strip_prefix("error: ").unwrap_or(last)), None)
+        }
     }
 }
 
@@ -185,5 +207,43 @@ mod tests {
         assert_eq!(fleet.running(node), Ok(None));
         assert_eq!(fleet.kill(node).unwrap_err().sentence, "n1 does not run on this machine");
         assert_eq!(fleet.running(NodeId(7)).unwrap_err().mend, "it has n1");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_look_into_a_realm_that_is_founded() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("realm");
+        Genesis::found(&data, 1).unwrap();
+        for path in [data.clone(), data.join("n1")] {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_node_whose_folder_is_gone_is_not_started_anew() {
+        let data = tempfile::tempdir().unwrap();
+        let genesis = Genesis::found(data.path(), 1).unwrap();
+        let dir = Genesis::node_dir(data.path(), NodeId(1));
+        std::fs::remove_dir_all(&dir).unwrap();
+        let failure = Fleet::new(data.path(), Some(&genesis), false).start(NodeId(1)).unwrap_err();
+        assert!(failure.sentence.starts_with("the folder of n1 is gone: "), "{failure:?}");
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn what_a_node_said_last_is_told_with_its_mend() {
+        let told = |log| last_words(log);
+        assert_eq!(
+            told("INFO stopped\nerror: the port is taken\n  mend: free it\n"),
+            ("the port is taken".to_owned(), Some("free it".to_owned()))
+        );
+        assert_eq!(
+            told("error: the port is taken\n  mend: free it\nINFO starts\n\n"),
+            ("INFO starts".to_owned(), None)
+        );
+        assert_eq!(told(""), ("it wrote nothing".to_owned(), None));
     }
 }
