@@ -12,6 +12,7 @@
 //! | `driver` | calls another actor so many times, so many at once |
 //! | `ring` | spawns a ring of itself and lets tokens run round it |
 //! | `nursery` | spawns children and counts their first cries |
+//! | `courier` | writes numbered letters, and checks the numbers of those it gets |
 
 use std::borrow::Cow;
 
@@ -27,6 +28,7 @@ fn text(label: &str) -> &'static str {
         "driver" => include_str!("guests/driver.wat"),
         "ring" => include_str!("guests/ring.wat"),
         "nursery" => include_str!("guests/nursery.wat"),
+        "courier" => include_str!("guests/courier.wat"),
         _ => panic!("there is no guest `{label}`"),
     }
 }
@@ -116,6 +118,11 @@ pub mod verb {
     /// `sentinel`: ask for a timer in `a` nanoseconds.
     pub const TIMER: u64 = 10;
 
+    /// `courier`: write the handle a letter on line `a`; answers with its number, or 0.
+    pub const POST: u64 = 1;
+    /// `courier`: letters got on line `a`: how many, how many again, how many skipped, the highest number.
+    pub const MAIL: u64 = 3;
+
     /// `driver`, `ring`, `nursery`: begin.
     pub const RUN: u64 = 1;
 }
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_guest_assembles() {
-        for label in ["tally", "sentinel", "imp", "echo", "driver", "ring", "nursery"] {
+        for label in ["tally", "sentinel", "imp", "echo", "driver", "ring", "nursery", "courier"] {
             assert!(wasm(label).starts_with(b"\0asm"), "{label}");
         }
     }
