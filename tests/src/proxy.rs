@@ -191,7 +191,7 @@ impl Net {
         self.with_way(from, to, |way, dice| {
             // Always as many throws, so that a change of settings does not move what comes after.
             let (lost, twice) = (dice.below(1_000), dice.below(1_000));
-            let late = [dice.next(), dice.next()].map(|throw| way.delay_ms + throw % (way.jitter_ms + 1));
+            let late = [dice.throw(), dice.throw()].map(|throw| way.delay_ms + throw % (way.jitter_ms + 1));
             if way.cut {
                 Fate::Cut
             } else if lost < u64::from(way.loss) {

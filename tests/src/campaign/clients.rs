@@ -33,13 +33,17 @@ const THOUGHT_MS_MAX: u64 = 40;
 pub struct Common {
     /// No more calls; those under way may be finished.
     pub stop: AtomicBool,
-    /// Attempts that came to nothing, by errno.
-    pub failed: Mutex<BTreeMap<&'static str, u64>>,
+    /// Attempts that came to nothing, by errno: of groups, and of plain actors, which may be gone.
+    pub failed: [Mutex<BTreeMap<&'static str, u64>>; 2],
 }
 
 impl Common {
-    fn note(&self, errno: Errno) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner).entry(errno.name()).or_default() += 1;
+    fn note(&self, plain: bool, errno: Errno) {
+        *self.failed[usize::from(plain)]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(errno.name())
+            .or_default() += 1;
     }
 
     /// Shall everybody come to an end?
@@ -64,6 +68,8 @@ pub struct Caller {
     pub number: u32,
     /// Its chances.
     pub dice: Dice,
+    /// Does it ask plain actors?
+    pub plain: bool,
     asker: Asker,
     nodes: u32,
     common: Arc<Common>,
@@ -76,7 +82,8 @@ impl Caller {
         let mut origin = [0xcc; 16];
         origin[8..].copy_from_slice(&u64::from(number).to_le_bytes());
         let key = SequenceKey { origin, seq: 0, ..asker.client().next_key() };
-        let mut caller = Caller { number, dice: Dice::new(seed, 1_000 + u64::from(number)), asker, nodes, common, key };
+        let dice = Dice::new(seed, 1_000 + u64::from(number));
+        let mut caller = Caller { number, dice, plain: false, asker, nodes, common, key };
         caller.turn().await;
         caller
     }
@@ -163,7 +170,7 @@ impl Caller {
         let handles = handles.iter().map(|h| (*h).to_owned()).collect();
         let answer = self.asker.keyed(target, body.to_vec(), handles, flags, key, patience).await;
         if let Err(trouble) = &answer {
-            self.common.note(trouble.errno);
+            self.common.note(self.plain, trouble.errno);
         }
         answer
     }

@@ -10,12 +10,12 @@ impl Dice {
     /// Dice of a seed, for one purpose: two purposes of one seed have nothing to do with each other.
     pub fn new(seed: u64, purpose: u64) -> Dice {
         let mut dice = Dice(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95));
-        dice.next();
+        dice.throw();
         dice
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Dice {
     /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "no number is below 0");
-        self.next() % n
+        self.throw() % n
     }
 
     /// A number from `low` to `high`, both of them possible.

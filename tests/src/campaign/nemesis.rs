@@ -116,7 +116,7 @@ impl Nemesis {
         report: &mut Report,
         fault: &Fault,
         victim: Option<u32>,
-        order: &mut Vec<u32>,
+        order: &mut [u32],
         dice: &mut Dice,
     ) {
         let victim = victim.unwrap_or(0);

@@ -10,8 +10,9 @@
 //!    is a doubled one.
 //! 2. Who is told before another asks comes before it in the order of values.
 //! 3. A linear read tells no less than anybody knew before it was asked; no read tells of additions not yet asked for.
+//! 4. A read that stands on an index tells no less than every answer that stands on it or on a lower one.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use super::history::{Op, Outcome, What};
 
@@ -172,21 +173,21 @@ fn futures(place: &str, ops: &[Op]) -> Vec<Wrong> {
     wrong
 }
 
-/// An answer of the first attempt stands on its own index: higher indices have higher values.
+/// Rule 4. (An addition itself may stand on a higher index than it was made at: where it was asked for once more.)
 fn indices(place: &str, ops: &[Op]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    let mut stands: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for op in ops.iter().filter(|op| op.what == What::Add && op.attempts == 1 && op.index > 0) {
-        let Some(value) = value(op) else { continue };
-        let range = stands.entry(op.index).or_insert((value, value));
-        *range = (range.0.min(value), range.1.max(value));
-    }
-    let ranges: Vec<(&u64, &(u64, u64))> = stands.iter().collect();
-    for pair in ranges.windows(2) {
-        let [(earlier, (_, high)), (later, (low, _))] = pair else { continue };
-        if low <= high {
-            let text = format!("the value is {high} at index {earlier} and {low} at index {later}");
-            wrong.push(Wrong::new(Kind::Reordered, place, text));
+    let mut stand: Vec<&Op> = ops.iter().filter(|op| op.index > 0 && value(op).is_some()).collect();
+    // Of one index, reads come last, and the one that tells most comes first of them.
+    stand.sort_by_key(|op| (op.index, op.what != What::Add, Reverse(value(op))));
+    let mut known: Option<&Op> = None;
+    for op in stand {
+        match known {
+            Some(earlier) if op.what != What::Add && value(op) < value(earlier) => {
+                let text = format!("{} stands on no less than {}", tell(op), tell(earlier));
+                wrong.push(Wrong::new(Kind::Reordered, place, text));
+            }
+            Some(earlier) if value(op) <= value(earlier) => {}
+            _ => known = Some(op),
         }
     }
     wrong
@@ -212,9 +213,10 @@ fn few_of_each(wrong: Vec<Wrong>) -> Vec<Wrong> {
 /// Puts of values that are never the same, each told what it replaced: their order is a chain, and a place in it is a
 /// number, so that a register is judged as a counter is.
 ///
-/// `puts` are (value, what it replaced), values from 1 on, 0 for nothing. Gives each value's place, and what is wrong with
+/// `puts` are (value, what it replaced), values from 1 on, 0 for nothing. Of an `unknown` put nobody was told what it
+/// replaced: it is where the chain breaks off, if somebody replaced it. Gives each value's place, and what is wrong with
 /// the chain itself.
-pub fn places(place: &str, puts: &[(u64, u64)]) -> (BTreeMap<u64, u64>, Vec<Wrong>) {
+pub fn places(place: &str, puts: &[(u64, u64)], unknown: &[u64]) -> (BTreeMap<u64, u64>, Vec<Wrong>) {
     let mut wrong = Vec::new();
     let mut next: BTreeMap<u64, u64> = BTreeMap::new();
     for (value, replaced) in puts {
@@ -225,16 +227,23 @@ pub fn places(place: &str, puts: &[(u64, u64)]) -> (BTreeMap<u64, u64>, Vec<Wron
     }
     let mut places = BTreeMap::from([(0, 0)]);
     let mut at = 0;
-    while let Some(value) = next.get(&at) {
-        if places.contains_key(value) {
+    loop {
+        // With one unknown put in a gap its place is known; with more, only that they are somewhere, and then the rest
+        // of the chain cannot be placed either.
+        let gap = || {
+            let mut fits = unknown.iter().filter(|value| !places.contains_key(value) && next.contains_key(value));
+            fits.next().filter(|_| fits.next().is_none()).copied()
+        };
+        let Some(value) = next.get(&at).copied().or_else(gap) else { break };
+        if places.contains_key(&value) {
             wrong.push(Wrong::new(Kind::Doubled, place, format!("{value} was put twice")));
             break;
         }
-        places.insert(*value, places.len() as u64);
-        at = *value;
+        places.insert(value, places.len() as u64);
+        at = value;
     }
-    if wrong.is_empty() && places.len() != puts.len() + 1 {
-        let stray = puts.iter().find(|(value, _)| !places.contains_key(value));
+    let stray = puts.iter().find(|(value, _)| !places.contains_key(value));
+    if let Some(stray) = stray.filter(|_| wrong.is_empty() && unknown.is_empty()) {
         let text = format!("a put replaced what nobody had put: {stray:?}");
         wrong.push(Wrong::new(Kind::Invented, place, text));
     }

@@ -72,7 +72,7 @@ pub struct Report {
     counts: [u64; 4],
     changes: usize,
     longest: (Duration, &'static str, f64),
-    failed: BTreeMap<&'static str, u64>,
+    failed: [BTreeMap<&'static str, u64>; 2],
 }
 
 impl Report {
@@ -91,7 +91,7 @@ impl Report {
             counts: [0; 4],
             changes: 0,
             longest: (Duration::ZERO, "", 0.0),
-            failed: BTreeMap::new(),
+            failed: Default::default(),
         }
     }
 
@@ -171,7 +171,8 @@ impl Report {
         let _ = writeln!(
             text,
             "seed {} · {} nodes · {:.1} min · {} episodes\n\
-             calls     {acked} acknowledged, {refused} refused, {unknown} unknown, {reads} reads; attempts in vain {:?}\n\
+             calls     {acked} acknowledged, {refused} refused, {unknown} unknown, {reads} reads\n\
+             in vain   attempts at groups {:?}, at plain actors {:?}\n\
              faults    {kills} kills, {stops} stops, {freezes} freezes, {cuts} partitions, {one_way} one-way, {rough} rough, {blackouts} blackouts, {swizzles} swizzles\n\
              packets   {:?}\n\
              leaders   {} changes; longest without an answer {:.1} s ({group}, at {at:.1} s); answers after healing {}",
@@ -179,7 +180,8 @@ impl Report {
             self.campaign.nodes,
             self.began.elapsed().as_secs_f64() / 60.0,
             self.episodes,
-            self.failed,
+            self.failed[0],
+            self.failed[1],
             self.packets,
             self.changes,
             gap.as_secs_f64(),

@@ -55,8 +55,7 @@ pub struct Workload {
     clients: Vec<JoinHandle<()>>,
     keeper: Arc<Keeper>,
     keeping: JoinHandle<()>,
-    /// For each register, (what was put, what it replaced).
-    puts: Arc<Mutex<BTreeMap<String, Vec<(u64, u64)>>>>,
+    puts: clerks::Puts,
     registers: Vec<Arc<History>>,
     notes: Arc<Mutex<Vec<Wrong>>>,
     began: Instant,
@@ -86,7 +85,7 @@ impl Workload {
         let common = Arc::new(Common::default());
         let keeper = Arc::new(Keeper::new(began, field, seed));
         let notes: Arc<Mutex<Vec<Wrong>>> = Arc::default();
-        let puts: Arc<Mutex<BTreeMap<String, Vec<(u64, u64)>>>> = Arc::default();
+        let puts = clerks::Puts::default();
         let registers: Vec<Arc<History>> = KEYS.iter().map(|_| Arc::new(History::since(began))).collect();
         let mut clients = Vec::new();
         let mut number = 0;
@@ -161,9 +160,9 @@ impl Workload {
         counts
     }
 
-    /// Attempts that came to nothing, by errno.
-    pub fn failed(&self) -> BTreeMap<&'static str, u64> {
-        self.common.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Attempts that came to nothing, by errno: of groups, and of plain actors.
+    pub fn failed(&self) -> [BTreeMap<&'static str, u64>; 2] {
+        [0, 1].map(|at| self.common.failed[at].lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Every history with its name, to be kept.

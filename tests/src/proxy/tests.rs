@@ -1,6 +1,8 @@
-use std::net::UdpSocket as Bound;
+use std::{cell::Cell, net::UdpSocket as Bound};
 
 use tokio::time::timeout;
+
+use crate::until;
 
 use super::*;
 
@@ -12,6 +14,8 @@ struct Scene {
     a: UdpSocket,
     b: UdpSocket,
     to_b: SocketAddr,
+    sent: Cell<u64>,
+    taken: Cell<u64>,
 }
 
 /// Two nodes, 1 and 2, and the proxy between them.
@@ -23,7 +27,7 @@ async fn scene(seed: u64) -> Scene {
         |node, socket: &UdpSocket| Place { node, public: free(), private: socket.local_addr().expect("it is bound") };
     let places = [place(1, &a), place(2, &b)];
     let proxy = Proxy::start(&places, seed).await.expect("a proxy starts");
-    Scene { proxy, a, b, to_b: places[1].public }
+    Scene { proxy, a, b, to_b: places[1].public, sent: Cell::new(0), taken: Cell::new(0) }
 }
 
 async fn take(socket: &UdpSocket, within: Duration) -> Option<(u64, SocketAddr)> {
@@ -37,14 +41,21 @@ impl Scene {
     async fn send(&self, numbers: std::ops::Range<u64>) {
         for n in numbers {
             self.a.send_to(&n.to_le_bytes(), self.to_b).await.expect("it is sent");
+            self.sent.set(self.sent.get() + 1);
         }
     }
 
+    /// What has come of all that was sent, however long it takes.
     async fn all(&self) -> Vec<u64> {
+        let passed = until("every packet has its fate", SOON, async || {
+            let Counts { passed, lost, cut, twice, .. } = self.proxy.counts();
+            (passed + lost + cut == self.sent.get() + twice).then_some(passed)
+        });
         let mut all = Vec::new();
-        while let Some((n, _)) = take(&self.b, NEVER).await {
-            all.push(n);
+        for _ in self.taken.get()..passed.await {
+            all.push(take(&self.b, SOON).await.expect("what was passed arrives").0);
         }
+        self.taken.set(self.taken.get() + all.len() as u64);
         all
     }
 }
@@ -87,8 +98,10 @@ async fn a_way_of_persons_is_none_of_the_nodes() {
     let person = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     scene.proxy.set(PERSON, 2, Way::CUT);
     person.send_to(&1u64.to_le_bytes(), scene.to_b).await.expect("it is sent");
+    scene.sent.set(1);
     scene.send(2..3).await;
     assert_eq!(scene.all().await, [2]);
+    assert_eq!(scene.proxy.counts(), Counts { passed: 1, cut: 1, ..Counts::default() });
 }
 
 #[tokio::test]

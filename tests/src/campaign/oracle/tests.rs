@@ -78,9 +78,16 @@ fn a_read_of_what_has_not_happened_is_caught() {
 #[test]
 fn reordered_additions_are_caught() {
     check(&[add(0, 1, 2), add(2, 3, 1)], 2, &[Kind::Reordered]);
+}
+
+#[test]
+fn a_read_that_lags_behind_its_own_index_is_caught() {
     let at = |index, op: Op| Op { index, ..op };
-    check(&[at(5, add(0, 9, 2)), at(6, add(0, 9, 1))], 2, &[Kind::Reordered]);
-    check(&[at(6, add(0, 9, 2)), at(5, add(0, 9, 1))], 2, &[]);
+    check(&[at(5, add(0, 9, 2)), at(6, add(0, 9, 1)), at(6, fin(0, 9, 2))], 2, &[]);
+    check(&[at(5, add(0, 9, 2)), at(6, add(0, 9, 1)), at(4, fin(0, 9, 0))], 2, &[]);
+    check(&[at(5, add(0, 9, 2)), at(6, add(0, 9, 1)), at(5, fin(0, 9, 1))], 2, &[Kind::Reordered]);
+    check(&[add(0, 9, 2), add(0, 9, 1), at(5, fin(0, 9, 2)), at(6, fin(0, 9, 1))], 2, &[Kind::Reordered]);
+    check(&[add(0, 9, 2), add(0, 9, 1), at(5, fin(0, 9, 1)), at(5, fin(0, 9, 2))], 2, &[Kind::Reordered]);
 }
 
 #[test]
@@ -91,12 +98,18 @@ fn many_of_one_kind_are_told_in_few_lines() {
 
 #[test]
 fn puts_have_their_places_and_a_broken_chain_is_caught() {
-    let (places_of, wrong) = places("it", &[(7, 0), (5, 7), (9, 5)]);
+    let (places_of, wrong) = places("it", &[(7, 0), (5, 7), (9, 5)], &[]);
     assert_eq!((wrong, places_of), (vec![], BTreeMap::from([(0, 0), (7, 1), (5, 2), (9, 3)])));
-    let kinds = |puts: &[(u64, u64)]| places("it", puts).1.iter().map(|w| w.kind).collect::<Vec<_>>();
+    let kinds = |puts: &[(u64, u64)]| places("it", puts, &[]).1.iter().map(|w| w.kind).collect::<Vec<_>>();
     assert_eq!(kinds(&[(7, 0), (5, 0)]), [Kind::Lost]);
     assert_eq!(kinds(&[(7, 0), (5, 7), (7, 5)]), [Kind::Doubled]);
     assert_eq!(kinds(&[(7, 0), (5, 8)]), [Kind::Invented]);
+}
+
+#[test]
+fn a_put_that_nobody_was_told_of_has_a_place_if_somebody_replaced_it() {
+    let (places_of, wrong) = places("it", &[(7, 0), (9, 5)], &[5, 6]);
+    assert_eq!((wrong, places_of), (vec![], BTreeMap::from([(0, 0), (7, 1), (5, 2), (9, 3)])));
 }
 
 /// Every history of a real counter is good, and every mutation of one is seen: what was told is moved by one.

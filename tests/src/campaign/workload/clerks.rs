@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(super) type Notes = Arc<Mutex<Vec<Wrong>>>;
+/// For each register, what was put and, if that was told, what it replaced.
+pub(super) type Puts = Arc<Mutex<BTreeMap<String, Vec<(u64, Option<u64>)>>>>;
 
 /// Of a thousand additions, so many are not waited for.
 const FLUNG: u32 = 30;
@@ -143,13 +145,13 @@ pub(super) fn held(value: &Json) -> u64 {
     if value.is_null() { 0 } else { value.as_u64().unwrap_or(u64::MAX) }
 }
 
-/// Puts values that were never put before, and reads. The outcome in a register's history is the value itself, in `index`
-/// of a read and of a put; its place in the chain takes its stead when the chain is known.
+/// Puts values that were never put before, and reads. The outcome in a register's history is the value itself; its place
+/// in the chain of puts takes its stead when that is known.
 pub(super) async fn store(
     mut caller: Caller,
     track: Arc<Track>,
     registers: Vec<Arc<History>>,
-    puts: Arc<Mutex<BTreeMap<String, Vec<(u64, u64)>>>>,
+    puts: Puts,
     notes: Notes,
 ) {
     let mut serial = 0;
@@ -179,12 +181,16 @@ pub(super) async fn store(
             Settled::Answered(answer, attempts) => {
                 let replaced = held(&answer.value);
                 let mut puts = puts.lock().unwrap_or_else(PoisonError::into_inner);
-                puts.entry(key.to_owned()).or_default().push((value, replaced));
+                puts.entry(key.to_owned()).or_default().push((value, Some(replaced)));
                 let put = Op { outcome: Outcome::Value(value), node: answer.node, attempts, ..put };
                 register.push(put);
                 track.history.push(put);
             }
-            Settled::Unknown(attempts) => register.push(Op { attempts, ..put }),
+            Settled::Unknown(attempts) => {
+                let mut puts = puts.lock().unwrap_or_else(PoisonError::into_inner);
+                puts.entry(key.to_owned()).or_default().push((value, None));
+                register.push(Op { attempts, ..put });
+            }
             Settled::No(trouble, _) => unexpected(key, &trouble, &notes),
         }
     }

@@ -90,21 +90,32 @@ async fn registers(workload: &Workload, asker: &Asker, nodes: u32) -> Vec<Wrong>
     let mut wrong = Vec::new();
     for (key, register) in KEYS.iter().zip(&workload.registers) {
         let puts = workload.puts.lock().unwrap_or_else(PoisonError::into_inner).get(*key).cloned().unwrap_or_default();
-        let (places, broken) = places(key, &puts);
+        let known: Vec<(u64, u64)> = puts.iter().filter_map(|(value, replaced)| Some((*value, (*replaced)?))).collect();
+        let unknown: Vec<u64> =
+            puts.iter().filter(|(_, replaced)| replaced.is_none()).map(|(value, _)| *value).collect();
+        let (places, broken) = places(key, &known, &unknown);
         wrong.extend(broken);
-        // Values become their places; a value that nobody put is one that no counter can have told.
+        if known.iter().any(|(value, _)| !places.contains_key(value)) {
+            // Broken, or broken off: said above, or by who has waited in vain.
+            continue;
+        }
+        // Values become their places; a value that nobody put is one that no counter can have told. An unknown put that
+        // nobody replaced is the last one, if it is one at all.
+        let place_of = |value: u64| match places.get(&value) {
+            Some(place) => *place,
+            None if unknown.contains(&value) => places.len() as u64,
+            None => u64::MAX,
+        };
         let placed: Vec<Op> = register
             .all()
             .into_iter()
             .map(|op| match op.outcome {
-                Outcome::Value(value) => {
-                    Op { outcome: Outcome::Value(places.get(&value).copied().unwrap_or(u64::MAX)), ..op }
-                }
+                Outcome::Value(value) => Op { outcome: Outcome::Value(place_of(value)), ..op },
                 _ => op,
             })
             .collect();
         let last = linear(asker, 1 + nodes / 2, "store", &clerks::cbor("get", &[key])).await;
-        let last = last.map(|value| places.get(&clerks::held(&value)).copied().unwrap_or(u64::MAX));
+        let last = last.map(|value| place_of(clerks::held(&value)));
         if last.is_none() {
             wrong.push(Wrong::new(Kind::Stuck, key, "it does not answer in the end"));
         }
@@ -120,14 +131,17 @@ async fn letters(asker: &Asker, track: &str, to: &str, line: u64, history: &[Op]
         _ => None,
     });
     let written = written.max().unwrap_or(0);
-    let began = Instant::now();
+    let mut since = Instant::now();
     let mut last = None;
     let mut same = 0;
-    // The last ones may be under way; those of unknown calls too.
-    while began.elapsed() < PATIENCE && same < 20 {
+    // The last ones may be under way, those of unknown calls too; as long as some come, more may.
+    while since.elapsed() < PATIENCE && same < 20 {
         let now = plain::mail(asker, to, line).await;
-        same = if now.is_some() && now == last && now.is_some_and(|m| m[3] >= written) { same + 1 } else { 0 };
-        last = now;
+        if now.is_some() && now != last {
+            (last, same, since) = (now, 0, Instant::now());
+        } else if now.is_some_and(|m| m[3] >= written) {
+            same += 1;
+        }
         sleep(LOOK_AGAIN).await;
     }
     let Some([letters, again, skipped, highest]) = last else {

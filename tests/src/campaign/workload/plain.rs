@@ -120,6 +120,7 @@ pub(super) async fn mail(asker: &Asker, courier: &str, line: u64) -> Option<[u64
 
 /// Counts up whoever lives. To a plain actor nothing is sent twice, so that what is not answered is unknown.
 pub(super) async fn briefs(mut caller: Caller, keeper: Arc<Keeper>) {
+    caller.plain = true;
     let body = order(verb::TALLY, 0, 0, &[]);
     while caller.think().await {
         let Some(life) = keeper.current() else { continue };
@@ -151,6 +152,7 @@ pub(super) async fn briefs(mut caller: Caller, keeper: Arc<Keeper>) {
 
 /// Has `post` write to whoever lives.
 pub(super) async fn letters(mut caller: Caller, track: Arc<Track>, keeper: Arc<Keeper>) {
+    caller.plain = true;
     let body = order(verb::POST, 1, 0, &[]);
     while caller.think().await {
         let Some(life) = keeper.current() else { continue };
