@@ -6,6 +6,9 @@
 //! addition another value, and the values are their order. One that was *refused* never counts. One whose outcome is
 //! *unknown* counts once or not at all, at any time after it was asked for.
 //!
+//! `porcupine-rs` 0.3 comes to the same verdicts on histories that `--keep` has written. It is no dependency: it declares
+//! criterion and the rest of its benchmarks' crates as ordinary ones, and a search knows no more of counters than order does.
+//!
 //! 1. A value that two were told is a lost addition; a value that nobody was told, and no unknown addition can have been,
 //!    is a doubled one.
 //! 2. Who is told before another asks comes before it in the order of values.
