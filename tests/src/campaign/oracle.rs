@@ -13,9 +13,9 @@
 //!    is a doubled one.
 //! 2. Who is told before another asks comes before it in the order of values.
 //! 3. A linear read tells no less than anybody knew before it was asked; no read tells of additions not yet asked for.
-//! 4. A read that stands on an index tells no less than every answer that stands on it or on a lower one.
+//! 4. A read that stands on an index tells no less than every addition that stands on it or on a lower one.
 
-use std::{cmp::Reverse, collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use super::history::{Op, Outcome, What};
 
@@ -180,8 +180,8 @@ fn futures(place: &str, ops: &[Op]) -> Vec<Wrong> {
 fn indices(place: &str, ops: &[Op]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut stand: Vec<&Op> = ops.iter().filter(|op| op.index > 0 && value(op).is_some()).collect();
-    // Of one index, reads come last, and the one that tells most comes first of them.
-    stand.sort_by_key(|op| (op.index, op.what != What::Add, Reverse(value(op))));
+    // Of one index, reads come last.
+    stand.sort_by_key(|op| (op.index, op.what != What::Add));
     let mut known: Option<&Op> = None;
     for op in stand {
         match known {
@@ -189,7 +189,8 @@ fn indices(place: &str, ops: &[Op]) -> Vec<Wrong> {
                 let text = format!("{} stands on no less than {}", tell(op), tell(earlier));
                 wrong.push(Wrong::new(Kind::Reordered, place, text));
             }
-            Some(earlier) if value(op) <= value(earlier) => {}
+            Some(earlier) if op.what != What::Add || value(op) <= value(earlier) => {}
+            None if op.what != What::Add => {}
             _ => known = Some(op),
         }
     }
