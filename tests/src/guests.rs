@@ -13,6 +13,7 @@
 //! | `driver` | calls another actor so many times, so many at once |
 //! | `ring` | spawns a ring of itself and lets tokens run round it |
 //! | `nursery` | spawns children and counts their first cries |
+//! | `courier` | writes numbered letters, and checks the numbers of those it gets |
 
 use std::borrow::Cow;
 
@@ -29,6 +30,7 @@ fn text(label: &str) -> &'static str {
         "driver" => include_str!("guests/driver.wat"),
         "ring" => include_str!("guests/ring.wat"),
         "nursery" => include_str!("guests/nursery.wat"),
+        "courier" => include_str!("guests/courier.wat"),
         _ => panic!("there is no guest `{label}`"),
     }
 }
@@ -119,7 +121,7 @@ pub mod verb {
     pub const TIMER: u64 = 10;
 
     /// `witness`: send the handle, whose number stands behind, `b` letters from number `a`; answers how many it was sent.
-    pub const POST: u64 = 20;
+    pub const LETTERS: u64 = 20;
     /// `witness`: tell what was seen.
     pub const TESTIFY: u64 = 22;
     /// `witness`: set `b` timers, `a` nanoseconds apart; answers how many were ever set.
@@ -128,6 +130,11 @@ pub mod verb {
     pub const WATCH: u64 = 24;
     /// `witness`: call the handle `b` times with a deadline of `a` nanoseconds; answers how many calls were ever made.
     pub const CALLS: u64 = 25;
+
+    /// `courier`: write the handle a letter on line `a`; answers with its number, or 0.
+    pub const POST: u64 = 1;
+    /// `courier`: letters got on line `a`: how many, how many again, how many skipped, the highest number.
+    pub const MAIL: u64 = 3;
 
     /// `driver`, `ring`, `nursery`: begin.
     pub const RUN: u64 = 1;
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_guest_assembles() {
-        for label in ["tally", "sentinel", "witness", "imp", "echo", "driver", "ring", "nursery"] {
+        for label in ["tally", "sentinel", "witness", "imp", "echo", "driver", "ring", "nursery", "courier"] {
             assert!(wasm(label).starts_with(b"\0asm"), "{label}");
         }
     }

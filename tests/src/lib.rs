@@ -3,12 +3,13 @@
 //! For the conformance suite: [`guest`] reads the guests and their table of cases; [`place`] runs a case anywhere; [`model`] is the
 //! smallest place there is, the specification of effects and events over bare actors, and [`single`]
 //! a whole node. For everything else: [`Realm`] is a realm of
-//! real processes, [`Inside`] one in the test's own; [`Asker`] asks them, [`load`] asks without pause, [`shell`] types.
-//! [`sim`] is a whole realm in one thread, from one seed.
+//! real processes, [`campaign`] lets them live through a bad day behind a [`proxy`], [`Inside`] is one in the test's own;
+//! [`Asker`] asks them, [`load`] asks without pause, [`shell`] types. [`sim`] is a whole realm in one thread, from one seed.
 
 #![forbid(unsafe_code)]
 
 mod asker;
+pub mod campaign;
 pub mod guest;
 pub mod guests;
 mod inside;
@@ -16,6 +17,7 @@ pub mod load;
 pub mod model;
 pub mod place;
 pub mod program;
+pub mod proxy;
 pub mod realm;
 pub mod shell;
 pub mod sim;

@@ -306,7 +306,7 @@ impl Client {
                 self.call(&cast.tallies[tally], Vec::new(), Vec::new(), call_flags::QUERY | finality, tries).await
             }
             Wish::Post { from, to, many } => {
-                let body = order(verb::POST, from as u64, many, &(to as u64).to_le_bytes());
+                let body = order(verb::LETTERS, from as u64, many, &(to as u64).to_le_bytes());
                 self.call(&witness(from), body, vec![witness(to)], 0, tries).await
             }
             Wish::Timers { who, many, apart_ms } => {
@@ -367,7 +367,7 @@ impl Client {
         }
         for from in 0..cast.groups {
             for to in 0..cast.groups {
-                let body = order(verb::POST, from as u64, 0, &(to as u64).to_le_bytes());
+                let body = order(verb::LETTERS, from as u64, 0, &(to as u64).to_le_bytes());
                 let handles = vec![cast.witnesses[to].clone()];
                 let sent = self.until_answered(&cast.witnesses[from], body, handles, 0).await;
                 audit.sent.push((from, to, sent));
