@@ -5,18 +5,22 @@
 //!
 //! 1. One input is one step, and a step is a transaction: if the guest faults, only the fault is seen.
 //! 2. A call is answered exactly once: by a reply, by an errno at its deadline or at the end of the other side.
-//! 3. A `down` comes at most once for each monitor, a timer at most once for each id.
-//! 4. A message through a revoked grant is never handled.
+//! 3. A `down` comes at most once for each monitor, a timer at most once for each id, and never for another life's.
+//! 4. What comes through a revoked grant is refused: messages, kills, links and monitors.
 //! 5. Nothing outlives the process: at its end watchers and links are told, calls are answered, alarms are taken back.
 
 mod apply;
+#[cfg(test)]
+mod graph;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod promises;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, call::call_flags, event::flags};
+use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, call::call_flags, event::flags, limits};
 use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message};
 pub use rows::ProcessRows;
 
@@ -106,9 +110,11 @@ struct Waiting {
     deadline_ns: u64,
 }
 
-/// How many low bits of a token are the guest's; the rest are the generation, so that an answer to an earlier life is
-/// not taken for one to this.
-const TOKEN_BITS: u32 = 44;
+/// How many low bits of a sealed number are the guest's own. Above them is the generation, so that an answer, a timer or
+/// a deadline of an earlier life is not taken for one of this.
+const TOKEN_BITS: u32 = 43;
+/// Generations are told apart modulo this. The highest bit stays free for who packs an alarm into 64 bits.
+const GENERATIONS: u64 = 1 << 20;
 
 impl Process {
     /// A process before its first event.
@@ -132,9 +138,9 @@ impl Process {
 
     /// Alarms that are set, for whoever has to set them anew: a new leader, a restarted node.
     pub fn alarms(&self) -> impl Iterator<Item = (u64, Alarm)> + '_ {
-        let timers = self.timers.iter().map(|(id, at)| (*at, Alarm::Timer(*id)));
+        let timers = self.timers.iter().map(|(id, at)| (*at, Alarm::Timer(self.seal(*id))));
         let calls = self.calls.iter().filter(|(_, w)| w.deadline_ns > 0);
-        timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(*token))))
+        timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(self.seal(*token)))))
     }
 
     /// Nodes that this process would have to hear about if they went.
@@ -173,20 +179,29 @@ impl Process {
                 event.handles = &handles;
                 self.run(guest, &event, moment, effects, actions)
             }
-            Input::Reply { token, status, message, .. } => {
-                let Some(token) = self.unseal(token) else { return Stepped::default() };
+            Input::Reply { token: sealed, status, message, .. } => {
+                let Some(token) = self.unseal(sealed) else { return Stepped::default() };
                 if self.calls.remove(&token).is_none() {
                     return Stepped::default();
                 }
-                actions.push(Action::Disarm(Alarm::Deadline(token)));
+                actions.push(Action::Disarm(Alarm::Deadline(sealed)));
                 let mut event = self.event(EventKind::Reply, moment);
                 event.token = token;
                 event.status = status;
                 event.body = &message.body;
                 event.handles = &message.handles;
+                let stepped = self.run(guest, &event, moment, effects, actions);
+                if stepped.ran {
+                    return stepped;
+                }
+                // Its handles did not fit. The call is answered nevertheless: without them, and with the reason.
+                event.status = Errno::FULL.code();
+                event.body = &[];
+                event.handles = &[];
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Deadline { token } => {
+                let Some(token) = self.unseal(token) else { return Stepped::default() };
                 if self.calls.remove(&token).is_none() {
                     return Stepped::default();
                 }
@@ -196,6 +211,7 @@ impl Process {
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Timer { id } => {
+                let Some(id) = self.unseal(id) else { return Stepped::default() };
                 if self.timers.remove(&id).is_none() {
                     return Stepped::default();
                 }
@@ -209,14 +225,14 @@ impl Process {
                 event.status = status;
                 self.run(guest, &event, moment, effects, actions)
             }
-            Input::Watch { watcher, id } => {
-                if self.watchers.len() < pando_abi::limits::MONITORS_MAX {
+            Input::Watch { watcher, id, grant } => {
+                if self.is_revoked(grant) {
+                    self.refuse(watcher, "the handle was revoked", actions);
+                } else if self.watchers.contains(&(watcher, id)) || self.watchers.len() < limits::MONITORS_MAX {
                     self.watchers.insert((watcher, id));
                 } else {
-                    let exit =
-                        exit(ExitKind::NoActor, "too many watchers: the limit of monitors on one actor is reached");
-                    actions
-                        .push(Action::Deliver { to: watcher, input: Input::Down { target: self.identity.me, exit } });
+                    let why = "too many watchers: the limit of monitors on one actor is reached";
+                    self.refuse(watcher, why, actions);
                 }
                 Stepped::default()
             }
@@ -224,8 +240,14 @@ impl Process {
                 self.watchers.remove(&(watcher, id));
                 Stepped::default()
             }
-            Input::Link { peer } => {
-                self.links.insert(peer);
+            Input::Link { peer, grant } => {
+                if self.is_revoked(grant) {
+                    self.refuse(peer, "the handle was revoked", actions);
+                } else if self.links.contains(&peer) || self.links.len() < limits::LINKS_MAX {
+                    self.links.insert(peer);
+                } else {
+                    self.refuse(peer, "too many links: the limit of links of one actor is reached", actions);
+                }
                 Stepped::default()
             }
             Input::Unlink { peer } => {
@@ -234,7 +256,12 @@ impl Process {
             }
             Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
             Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
-            Input::Kill { by } => self.end(guest, exit(ExitKind::Killed, format!("by {by}")), moment, actions),
+            Input::Kill { by, grant } if self.is_revoked(grant) => {
+                let input = Input::Bounce { status: Errno::REVOKED.code(), count: 1 };
+                actions.push(Action::Deliver { to: by, input });
+                Stepped::default()
+            }
+            Input::Kill { by, .. } => self.end(guest, exit(ExitKind::Killed, format!("by {by}")), moment, actions),
         }
     }
 
@@ -247,7 +274,7 @@ impl Process {
         actions: &mut Vec<Action>,
     ) -> Stepped {
         let me = self.identity.me;
-        if delivery.grant != 0 && !self.grants.contains_key(&delivery.grant) {
+        if self.is_revoked(delivery.grant) {
             let input = Input::Message(Box::new(delivery));
             let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
             actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
@@ -507,12 +534,26 @@ impl Process {
         }
     }
 
-    fn seal(&self, token: u64) -> u64 {
-        token | u64::from(self.identity.generation) << TOKEN_BITS
+    /// Was this grant taken back, or is it of another life? 0 is none, and never revoked.
+    fn is_revoked(&self, grant: u64) -> bool {
+        grant != 0 && !self.grants.contains_key(&grant)
     }
 
-    fn unseal(&self, token: u64) -> Option<u64> {
-        (token >> TOKEN_BITS == u64::from(self.identity.generation)).then_some(token & ((1 << TOKEN_BITS) - 1))
+    /// Who wanted to hear of this process, or to share its end, may not: to it the process is as good as gone.
+    fn refuse(&self, who: Address, why: &str, actions: &mut Vec<Action>) {
+        let exit = exit(ExitKind::NoActor, why);
+        actions.push(Action::Deliver { to: who, input: Input::Down { target: self.identity.me, exit } });
+    }
+
+    /// A number of this life, as it is known outside.
+    fn seal(&self, number: u64) -> u64 {
+        number | (u64::from(self.identity.generation) % GENERATIONS) << TOKEN_BITS
+    }
+
+    /// The number, if it is one of this life.
+    fn unseal(&self, sealed: u64) -> Option<u64> {
+        let number = sealed & ((1 << TOKEN_BITS) - 1);
+        (self.seal(number) == sealed).then_some(number)
     }
 }
 

@@ -22,7 +22,7 @@ impl Process {
                 let deadline_ns = if deadline_ns == 0 { 0 } else { moment.now_ns.saturating_add(deadline_ns) };
                 self.calls.insert(token, Waiting { target: target.address, deadline_ns });
                 if deadline_ns > 0 {
-                    actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(token) });
+                    actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(self.seal(token)) });
                 }
                 let reply = Some(ReplyTo { address: me, token: self.seal(token) });
                 actions.push(self.deliver(&target, message, flags, reply));
@@ -34,10 +34,10 @@ impl Process {
             Effect::Spawn { child, spec, args, handles, parent, realm } => {
                 actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
             }
-            Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me })),
+            Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me, grant: target.grant })),
             Effect::Link { target } => {
                 if target.address != me && self.links.insert(target.address) {
-                    actions.push(signal(&target, Input::Link { peer: me }));
+                    actions.push(signal(&target, Input::Link { peer: me, grant: target.grant }));
                 }
             }
             Effect::Unlink { target } => {
@@ -47,7 +47,8 @@ impl Process {
             }
             Effect::Monitor { id, target } => {
                 self.monitors.insert(id, target.address);
-                actions.push(signal(&target, Input::Watch { watcher: me, id: self.seal(id) }));
+                let input = Input::Watch { watcher: me, id: self.seal(id), grant: target.grant };
+                actions.push(signal(&target, input));
             }
             Effect::Demonitor { id } => {
                 if let Some(target) = self.monitors.remove(&id) {
@@ -58,11 +59,11 @@ impl Process {
             Effect::Timer { id, delay_ns } => {
                 let at_ns = moment.now_ns.saturating_add(delay_ns);
                 self.timers.insert(id, at_ns);
-                actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+                actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(self.seal(id)) });
             }
             Effect::Cancel { id } => {
                 if self.timers.remove(&id).is_some() {
-                    actions.push(Action::Disarm(Alarm::Timer(id)));
+                    actions.push(Action::Disarm(Alarm::Timer(self.seal(id))));
                 }
             }
             Effect::Grant { grant, badge, .. } => {
