@@ -67,7 +67,8 @@ impl World {
             Step::Insert { to, rights } => {
                 let made = table.insert(cap(to, rights)).unwrap();
                 assert!(model.held.insert(made, cap(to, rights)).is_none(), "{made:?} was held already");
-                model.old.retain(|old| *old != made);
+                // Histories are shorter than it takes for a generation to come again.
+                assert!(!model.old.contains(&made), "{made:?} was dropped, and means something else now");
             }
             Step::Remove(which) => {
                 if let Some(handle) = nth(model.held.keys().copied(), which) {
