@@ -291,6 +291,9 @@ impl Table {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use pando_abi::{ActorId, Address, NodeId, Rights};
 

@@ -156,7 +156,7 @@ impl Cell {
             return Err((Errno::DEAD, input));
         }
         // A link that came from there ties it to that node as much as one that it asked for.
-        if let Input::Link { peer } = &input
+        if let Input::Link { peer, .. } = &input
             && peer.home == pando_abi::Home::Node
             && peer.node != self.address.node
         {

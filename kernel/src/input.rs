@@ -71,18 +71,18 @@ pub enum Input {
     Timer { id: u64 },
     /// The deadline of an own call passed.
     Deadline { token: u64 },
-    /// `watcher` wants to know when this process ends.
-    Watch { watcher: Address, id: u64 },
+    /// `watcher` wants to know when this process ends. `grant`: what its handle carries.
+    Watch { watcher: Address, id: u64, grant: u64 },
     /// It no longer does.
     Unwatch { watcher: Address, id: u64 },
     /// `peer` has tied its life to this one's.
-    Link { peer: Address },
+    Link { peer: Address, grant: u64 },
     /// It has untied it.
     Unlink { peer: Address },
     /// A watched or linked process has ended.
     Down { target: Address, exit: Exit },
     /// Somebody with the right wants this process ended.
-    Kill { by: Address },
+    Kill { by: Address, grant: u64 },
     /// Sessions with this node are gone.
     NodeDown { node: u32 },
     /// So many own sends could not be delivered, the latest for this reason.
@@ -143,9 +143,9 @@ pub enum Action {
 /// What an alarm is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Alarm {
-    /// The timer with this id.
+    /// The timer with this id, sealed with its life.
     Timer(u64),
-    /// The call with this token.
+    /// The call with this token, sealed with its life.
     Deadline(u64),
 }
 
@@ -187,7 +187,7 @@ pub fn undeliverable(to: Address, input: &Input, errno: pando_abi::Errno) -> Opt
             None => (delivery.from, Input::Bounce { status: errno.code(), count: 1 }),
         }),
         Input::Watch { watcher, .. } => Some((*watcher, gone())),
-        Input::Link { peer } => Some((*peer, gone())),
+        Input::Link { peer, .. } => Some((*peer, gone())),
         _ => None,
     }
 }

@@ -319,7 +319,7 @@ fn tell(fate: Option<oneshot::Sender<Fate>>, standing: Standing) {
 fn gone(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem, exit: &pando_actors::Exit) {
     let to = Address::group(group);
     let told = match &item.input {
-        Input::Watch { watcher: who, .. } | Input::Link { peer: who } => {
+        Input::Watch { watcher: who, .. } | Input::Link { peer: who, .. } => {
             Some((*who, Input::Down { target: to, exit: exit.clone() }))
         }
         input => undeliverable(to, input, Errno::DEAD),

@@ -41,6 +41,8 @@ pub mod router;
 pub mod served;
 mod services;
 pub mod supervise;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 
 pub use boot::{Node, NodeConfig, NodeError};

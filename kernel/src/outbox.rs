@@ -154,6 +154,9 @@ impl WireSaying {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use pando_abi::{ActorId, NodeId};
 

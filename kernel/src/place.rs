@@ -88,6 +88,9 @@ fn chance(group: ActorId, node: NodeId) -> u64 {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -5,20 +5,29 @@
 //!
 //! 1. One input is one step, and a step is a transaction: if the guest faults, only the fault is seen.
 //! 2. A call is answered exactly once: by a reply, by an errno at its deadline or at the end of the other side.
-//! 3. A `down` comes at most once for each monitor, a timer at most once for each id, and timers in the order of their times,
-//!    whoever's clock called them.
-//! 4. A message through a revoked grant is never handled.
+//! 3. A `down` comes at most once for each monitor, a timer at most once for each id, and never for another life's. Timers come
+//!    in the order of their times, whoever's clock called them.
+//! 4. What comes through a revoked grant is refused: messages, kills, links and monitors.
 //! 5. Nothing outlives the process: at its end watchers and links are told, calls are answered, alarms are taken back.
 
 mod apply;
+#[cfg(test)]
+mod graph;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod promises;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pando_abi::planted::{Bug, planted};
-use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, call::call_flags, event::flags};
+use pando_abi::{
+    Address, Errno, EventKind, ExitKind, NodeId,
+    call::call_flags,
+    event::flags,
+    limits,
+    planted::{Bug, planted},
+};
 use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message};
 pub use rows::ProcessRows;
 
@@ -92,9 +101,11 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct Process {
     identity: Identity,
-    monitors: BTreeMap<u64, Address>,
+    /// Whom, and by which grant.
+    monitors: BTreeMap<u64, (Address, u64)>,
     watchers: BTreeSet<(Address, u64)>,
-    links: BTreeSet<Address>,
+    /// With whom, and by which grant.
+    links: BTreeMap<Address, u64>,
     timers: BTreeMap<u64, u64>,
     /// The same by their times.
     agenda: BTreeSet<(u64, u64)>,
@@ -110,9 +121,11 @@ struct Waiting {
     deadline_ns: u64,
 }
 
-/// How many low bits of a token are the guest's; the rest are the generation, so that an answer to an earlier life is
-/// not taken for one to this.
-const TOKEN_BITS: u32 = 44;
+/// How many low bits of a sealed number are the guest's own. Above them is the generation, so that an answer, a timer or
+/// a deadline of an earlier life is not taken for one of this.
+const TOKEN_BITS: u32 = 43;
+/// Generations are told apart modulo this. The highest bit stays free for who packs an alarm into 64 bits.
+const GENERATIONS: u64 = 1 << 20;
 
 impl Process {
     /// A process before its first event.
@@ -121,7 +134,7 @@ impl Process {
             identity,
             monitors: BTreeMap::new(),
             watchers: BTreeSet::new(),
-            links: BTreeSet::new(),
+            links: BTreeMap::new(),
             timers: BTreeMap::new(),
             agenda: BTreeSet::new(),
             calls: BTreeMap::new(),
@@ -138,14 +151,15 @@ impl Process {
     /// Alarms that are set, for whoever has to set them anew: a new leader, a restarted node.
     pub fn alarms(&self) -> impl Iterator<Item = (u64, Alarm)> + '_ {
         let timers = self.timers.iter().filter(|_| !planted(Bug::TimersLostWithLeader));
-        let timers = timers.map(|(id, at)| (*at, Alarm::Timer(*id)));
+        let timers = timers.map(|(id, at)| (*at, Alarm::Timer(self.seal(*id))));
         let calls = self.calls.iter().filter(|(_, w)| w.deadline_ns > 0 && !planted(Bug::DeadlinesLostWithLeader));
-        timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(*token))))
+        timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(self.seal(*token)))))
     }
 
     /// Nodes that this process would have to hear about if they went.
     pub fn nodes_of_interest(&self) -> BTreeSet<NodeId> {
-        let all = self.monitors.values().chain(&self.links).chain(self.calls.values().map(|w| &w.target));
+        let watched = self.monitors.values().map(|(target, _)| target);
+        let all = watched.chain(self.links.keys()).chain(self.calls.values().map(|w| &w.target));
         all.filter(|a| a.home == pando_abi::Home::Node).map(|a| a.node).collect()
     }
 
@@ -153,9 +167,10 @@ impl Process {
     /// node that is back. Who has ended answers with its end; who lives knows them already.
     pub fn interests(&self) -> impl Iterator<Item = (Address, Input)> + '_ {
         let me = self.identity.me;
-        let watches =
-            self.monitors.iter().map(move |(id, target)| (*target, Input::Watch { watcher: me, id: self.seal(*id) }));
-        let links = self.links.iter().map(move |target| (*target, Input::Link { peer: me }));
+        let watches = self.monitors.iter().map(move |(id, (target, grant))| {
+            (*target, Input::Watch { watcher: me, id: self.seal(*id), grant: *grant })
+        });
+        let links = self.links.iter().map(move |(target, grant)| (*target, Input::Link { peer: me, grant: *grant }));
         watches.chain(links).filter(|(target, _)| target.home == pando_abi::Home::Node)
     }
 
@@ -189,20 +204,29 @@ impl Process {
                 event.handles = &handles;
                 self.run(guest, &event, moment, effects, actions)
             }
-            Input::Reply { token, status, message, .. } => {
-                let Some(token) = self.unseal(token) else { return Stepped::default() };
+            Input::Reply { token: sealed, status, message, .. } => {
+                let Some(token) = self.unseal(sealed) else { return Stepped::default() };
                 if self.calls.remove(&token).is_none() {
                     return Stepped::default();
                 }
-                actions.push(Action::Disarm(Alarm::Deadline(token)));
+                actions.push(Action::Disarm(Alarm::Deadline(sealed)));
                 let mut event = self.event(EventKind::Reply, moment);
                 event.token = token;
                 event.status = status;
                 event.body = &message.body;
                 event.handles = &message.handles;
+                let stepped = self.run(guest, &event, moment, effects, actions);
+                if stepped.ran {
+                    return stepped;
+                }
+                // Its handles did not fit. The call is answered nevertheless: without them, and with the reason.
+                event.status = Errno::FULL.code();
+                event.body = &[];
+                event.handles = &[];
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Deadline { token } => {
+                let Some(token) = self.unseal(token) else { return Stepped::default() };
                 if self.calls.remove(&token).is_none() {
                     return Stepped::default();
                 }
@@ -212,6 +236,7 @@ impl Process {
                 self.run(guest, &event, moment, effects, actions)
             }
             Input::Timer { id } => {
+                let Some(id) = self.unseal(id) else { return Stepped::default() };
                 if planted(Bug::TimerTwice) && !self.timers.contains_key(&id) {
                     return self.timer(guest, id, moment, effects, actions);
                 }
@@ -222,7 +247,7 @@ impl Process {
                     self.agenda.remove(&(at, first));
                     self.timers.remove(&first);
                     if first != id {
-                        actions.push(Action::Disarm(Alarm::Timer(first)));
+                        actions.push(Action::Disarm(Alarm::Timer(self.seal(first))));
                     }
                     let fuel = last.fuel;
                     last = self.timer(guest, first, moment, effects, actions);
@@ -239,17 +264,19 @@ impl Process {
                 event.status = status;
                 self.run(guest, &event, moment, effects, actions)
             }
-            Input::Watch { watcher, id } => {
+            Input::Watch { watcher, id, grant } => {
                 if planted(Bug::LostMonitor) && self.watchers.len() == 1 {
                     return Stepped::default();
                 }
-                if self.watchers.len() < pando_abi::limits::MONITORS_MAX {
+                if self.watchers.contains(&(watcher, id)) {
+                    // Asked once more.
+                } else if self.is_revoked(grant) {
+                    self.refuse(watcher, "the handle was revoked", actions);
+                } else if self.watchers.len() < limits::MONITORS_MAX {
                     self.watchers.insert((watcher, id));
                 } else {
-                    let exit =
-                        exit(ExitKind::NoActor, "too many watchers: the limit of monitors on one actor is reached");
-                    actions
-                        .push(Action::Deliver { to: watcher, input: Input::Down { target: self.identity.me, exit } });
+                    let why = "too many watchers: the limit of monitors on one actor is reached";
+                    self.refuse(watcher, why, actions);
                 }
                 Stepped::default()
             }
@@ -257,8 +284,16 @@ impl Process {
                 self.watchers.remove(&(watcher, id));
                 Stepped::default()
             }
-            Input::Link { peer } => {
-                self.links.insert(peer);
+            Input::Link { peer, grant } => {
+                if self.links.contains_key(&peer) {
+                    // Asked once more, or by both.
+                } else if self.is_revoked(grant) {
+                    self.refuse(peer, "the handle was revoked", actions);
+                } else if self.links.len() < limits::LINKS_MAX {
+                    self.links.insert(peer, 0);
+                } else {
+                    self.refuse(peer, "too many links: the limit of links of one actor is reached", actions);
+                }
                 Stepped::default()
             }
             Input::Unlink { peer } => {
@@ -267,7 +302,12 @@ impl Process {
             }
             Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
             Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
-            Input::Kill { by } => self.end(guest, exit(ExitKind::Killed, format!("by {by}")), moment, actions),
+            Input::Kill { by, grant } if self.is_revoked(grant) => {
+                let input = Input::Bounce { status: Errno::REVOKED.code(), count: 1 };
+                actions.push(Action::Deliver { to: by, input });
+                Stepped::default()
+            }
+            Input::Kill { by, .. } => self.end(guest, exit(ExitKind::Killed, format!("by {by}")), moment, actions),
         }
     }
 
@@ -287,8 +327,8 @@ impl Process {
     /// When this input was asked for, if it is an alarm that is set: it proves that the time has come.
     pub fn due(&self, input: &Input) -> Option<u64> {
         match input {
-            Input::Timer { id } => self.timers.get(id).copied(),
-            Input::Deadline { token } => self.calls.get(token).map(|waiting| waiting.deadline_ns),
+            Input::Timer { id } => self.timers.get(&self.unseal(*id)?).copied(),
+            Input::Deadline { token } => self.calls.get(&self.unseal(*token)?).map(|waiting| waiting.deadline_ns),
             _ => None,
         }
     }
@@ -302,7 +342,7 @@ impl Process {
         actions: &mut Vec<Action>,
     ) -> Stepped {
         let me = self.identity.me;
-        if delivery.grant != 0 && !self.grants.contains_key(&delivery.grant) {
+        if self.is_revoked(delivery.grant) {
             let input = Input::Message(Box::new(delivery));
             let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
             actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
@@ -440,7 +480,7 @@ impl Process {
         actions: &mut Vec<Action>,
     ) -> Stepped {
         let mut stepped = Stepped::default();
-        let monitors: Vec<u64> = self.monitors.iter().filter(|(_, t)| **t == target).map(|(id, _)| *id).collect();
+        let monitors: Vec<u64> = self.monitors.iter().filter(|(_, (t, _))| *t == target).map(|(id, _)| *id).collect();
         for id in monitors {
             // The handler of the one before may have taken this one back.
             if self.monitors.remove(&id).is_none() {
@@ -451,7 +491,7 @@ impl Process {
                 return stepped;
             }
         }
-        if self.links.remove(&target) {
+        if self.links.remove(&target).is_some() {
             if why.kind.takes_links() {
                 let why = exit(ExitKind::Linked, format!("linked {target} ended: {}", describe(why)));
                 return self.end(guest, why, moment, actions);
@@ -490,8 +530,8 @@ impl Process {
         actions: &mut Vec<Action>,
     ) -> Stepped {
         let there = |a: &Address| a.home == pando_abi::Home::Node && a.node == node;
-        let mut gone: BTreeSet<Address> = self.monitors.values().copied().filter(there).collect();
-        gone.extend(self.links.iter().copied().filter(there));
+        let mut gone: BTreeSet<Address> = self.monitors.values().map(|(target, _)| *target).filter(there).collect();
+        gone.extend(self.links.keys().copied().filter(there));
         self.watchers.retain(|(watcher, _)| !there(watcher));
         let lost: Vec<u64> = self.calls.iter().filter(|(_, w)| there(&w.target)).map(|(token, _)| *token).collect();
         let mut last = Stepped::default();
@@ -526,11 +566,11 @@ impl Process {
         }
         let alarms: Vec<Alarm> = self.alarms().map(|(_, alarm)| alarm).collect();
         actions.extend(alarms.into_iter().map(Action::Disarm));
-        for (id, target) in std::mem::take(&mut self.monitors) {
+        for (id, (target, _)) in std::mem::take(&mut self.monitors) {
             actions.push(Action::Deliver { to: target, input: Input::Unwatch { watcher: me, id: self.seal(id) } });
         }
         let mut told: BTreeSet<Address> = std::mem::take(&mut self.watchers).into_iter().map(|(w, _)| w).collect();
-        told.extend(std::mem::take(&mut self.links));
+        told.extend(std::mem::take(&mut self.links).into_keys());
         for to in told {
             actions.push(Action::Deliver { to, input: Input::Down { target: me, exit: why.clone() } });
         }
@@ -563,12 +603,26 @@ impl Process {
         }
     }
 
-    fn seal(&self, token: u64) -> u64 {
-        token | u64::from(self.identity.generation) << TOKEN_BITS
+    /// Was this grant taken back, or is it of another life? 0 is none, and never revoked.
+    fn is_revoked(&self, grant: u64) -> bool {
+        grant != 0 && !self.grants.contains_key(&grant)
     }
 
-    fn unseal(&self, token: u64) -> Option<u64> {
-        (token >> TOKEN_BITS == u64::from(self.identity.generation)).then_some(token & ((1 << TOKEN_BITS) - 1))
+    /// Who wanted to hear of this process, or to share its end, may not: to it the process is as good as gone.
+    fn refuse(&self, who: Address, why: &str, actions: &mut Vec<Action>) {
+        let exit = exit(ExitKind::NoActor, why);
+        actions.push(Action::Deliver { to: who, input: Input::Down { target: self.identity.me, exit } });
+    }
+
+    /// A number of this life, as it is known outside.
+    fn seal(&self, number: u64) -> u64 {
+        number | (u64::from(self.identity.generation) % GENERATIONS) << TOKEN_BITS
+    }
+
+    /// The number, if it is one of this life.
+    fn unseal(&self, sealed: u64) -> Option<u64> {
+        let number = sealed & ((1 << TOKEN_BITS) - 1);
+        (self.seal(number) == sealed).then_some(number)
     }
 }
 

@@ -49,7 +49,7 @@ impl Kernel {
             None => (Errno::DEAD, input),
         };
         // How it ended is known for a while, and better than that it did.
-        if let (Errno::DEAD, Input::Watch { watcher: who, .. } | Input::Link { peer: who }, Some(exit)) =
+        if let (Errno::DEAD, Input::Watch { watcher: who, .. } | Input::Link { peer: who, .. }, Some(exit)) =
             (errno, &input, self.cells().end_of(to.id))
         {
             return self.deliver(to, *who, Input::Down { target: to, exit });

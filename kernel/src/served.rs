@@ -4,8 +4,8 @@
 //! oldest origin by order of use goes when there are too many.
 //!
 //! 1. A key is `Fresh` once.
-//! 2. A repeated key is given the answer of the first, if there is one yet and it is still kept; the asker's newest
-//!    address gets it otherwise as soon as there is.
+//! 2. A repeated key is given the answer of the first, if there is one yet and it is still kept; if there is none yet, the
+//!    asker's newest address gets it as soon as there is; and if there will be none, the asker is told.
 //! 3. Size is bounded: [`ORIGINS_MAX`] origins, [`WINDOW`] numbers each, [`ANSWERS_MAX`] kept answers each.
 
 #![allow(missing_docs, reason = "what rkyv derives has none")]
@@ -49,7 +49,8 @@ pub enum Seen {
     Waiting,
     /// It was handled and answered so.
     Answered(Answer),
-    /// It is so old that nobody knows.
+    /// It is so old that nobody knows, or nobody will answer it (again): the answer is not kept any more, or it was handled
+    /// when no answer was wanted.
     Stale,
 }
 
@@ -97,15 +98,16 @@ impl Served {
             }
             return match &slot.answer {
                 Some(answer) => Seen::Answered(answer.clone()),
+                None if slot.asked.is_none() && reply.is_some() => Seen::Stale,
                 None => Seen::Waiting,
             };
         }
-        if key.seq + WINDOW <= origin.high {
+        if origin.high.checked_sub(WINDOW).is_some_and(|gone| key.seq <= gone) {
             return Seen::Stale;
         }
         origin.high = origin.high.max(key.seq);
         origin.slots.insert(key.seq, Slot { reply, asked: reply, answer: None });
-        let floor = (origin.high + 1).saturating_sub(WINDOW);
+        let floor = origin.high.saturating_sub(WINDOW - 1);
         let kept = origin.slots.split_off(&floor);
         for slot in std::mem::replace(&mut origin.slots, kept).into_values() {
             if let Some(asked) = slot.asked {
@@ -129,8 +131,7 @@ impl Served {
         if answered > ANSWERS_MAX {
             // The oldest answer goes; its number stays known as long as the window has it.
             if let Some(slot) = origin.slots.values_mut().find(|s| s.answer.is_some()) {
-                slot.answer = None;
-                slot.reply = None;
+                (slot.answer, slot.reply, slot.asked) = (None, None, None);
             }
         }
         to
@@ -227,6 +228,9 @@ struct SlotRow {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use pando_abi::{Address, NodeId};
 
@@ -285,6 +289,21 @@ mod tests {
         }
         assert!(served.origins.len() <= ORIGINS_MAX);
         assert!(served.open.len() <= ORIGINS_MAX * WINDOW as usize);
+    }
+
+    #[test]
+    fn who_asks_again_for_an_answer_that_is_not_kept_any_more_is_told_so() {
+        let mut served = Served::default();
+        for seq in 1..=ANSWERS_MAX as u64 + 1 {
+            served.note(key(seq), Some(to(1, seq)));
+            served.answered(to(1, seq), &answer(b"x"));
+        }
+        assert!(matches!(served.note(key(1), Some(to(2, 99))), Seen::Stale));
+        assert!(matches!(served.note(key(2), Some(to(2, 99))), Seen::Answered(_)));
+        // And who asks for what was said without wanting an answer.
+        served.note(key(500), None);
+        assert!(matches!(served.note(key(500), Some(to(2, 100))), Seen::Stale));
+        assert!(matches!(served.note(key(u64::MAX), None), Seen::Fresh), "the end of numbers is a number");
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl Supervisor {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -147,17 +147,17 @@ pub enum WireInput {
     /// [`Input::Deadline`]
     Deadline { token: u64 },
     /// [`Input::Watch`]
-    Watch { watcher: WireAddress, id: u64 },
+    Watch { watcher: WireAddress, id: u64, grant: u64 },
     /// [`Input::Unwatch`]
     Unwatch { watcher: WireAddress, id: u64 },
     /// [`Input::Link`]
-    Link { peer: WireAddress },
+    Link { peer: WireAddress, grant: u64 },
     /// [`Input::Unlink`]
     Unlink { peer: WireAddress },
     /// [`Input::Down`]
     Down { target: WireAddress, exit: WireExit },
     /// [`Input::Kill`]
-    Kill { by: WireAddress },
+    Kill { by: WireAddress, grant: u64 },
     /// [`Input::NodeDown`]
     NodeDown { node: u32 },
     /// [`Input::Bounce`]
@@ -191,12 +191,14 @@ impl From<&Input> for WireInput {
             },
             Input::Timer { id } => WireInput::Timer { id: *id },
             Input::Deadline { token } => WireInput::Deadline { token: *token },
-            Input::Watch { watcher, id } => WireInput::Watch { watcher: (*watcher).into(), id: *id },
+            Input::Watch { watcher, id, grant } => {
+                WireInput::Watch { watcher: (*watcher).into(), id: *id, grant: *grant }
+            }
             Input::Unwatch { watcher, id } => WireInput::Unwatch { watcher: (*watcher).into(), id: *id },
-            Input::Link { peer } => WireInput::Link { peer: (*peer).into() },
+            Input::Link { peer, grant } => WireInput::Link { peer: (*peer).into(), grant: *grant },
             Input::Unlink { peer } => WireInput::Unlink { peer: (*peer).into() },
             Input::Down { target, exit } => WireInput::Down { target: (*target).into(), exit: exit.into() },
-            Input::Kill { by } => WireInput::Kill { by: (*by).into() },
+            Input::Kill { by, grant } => WireInput::Kill { by: (*by).into(), grant: *grant },
             Input::NodeDown { node } => WireInput::NodeDown { node: *node },
             Input::Bounce { status, count } => WireInput::Bounce { status: *status, count: *count },
         }
@@ -230,12 +232,12 @@ impl WireInput {
             }
             WireInput::Timer { id } => Input::Timer { id },
             WireInput::Deadline { token } => Input::Deadline { token },
-            WireInput::Watch { watcher, id } => Input::Watch { watcher: watcher.open()?, id },
+            WireInput::Watch { watcher, id, grant } => Input::Watch { watcher: watcher.open()?, id, grant },
             WireInput::Unwatch { watcher, id } => Input::Unwatch { watcher: watcher.open()?, id },
-            WireInput::Link { peer } => Input::Link { peer: peer.open()? },
+            WireInput::Link { peer, grant } => Input::Link { peer: peer.open()?, grant },
             WireInput::Unlink { peer } => Input::Unlink { peer: peer.open()? },
             WireInput::Down { target, exit } => Input::Down { target: target.open()?, exit: exit.open()? },
-            WireInput::Kill { by } => Input::Kill { by: by.open()? },
+            WireInput::Kill { by, grant } => Input::Kill { by: by.open()?, grant },
             WireInput::NodeDown { node } => Input::NodeDown { node },
             WireInput::Bounce { status, count } => Input::Bounce { status, count },
         })

@@ -19,10 +19,9 @@
 //! 2. `wake`, `finish` answer "queue it" at most once between two `begin`s: a task is queued at most once.
 //! 3. A dead task is never queued again.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use crate::policy::Priority;
 use crate::runnable::Outcome;
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 const IDLE: u8 = 0;
 /// Somebody woke it since the last `begin`: with `RUNNING` it must run again, without it is queued.
@@ -55,7 +54,7 @@ pub struct Header {
 
 impl Header {
     /// The header of a task at rest.
-    pub const fn new(priority: Priority) -> Header {
+    pub fn new(priority: Priority) -> Header {
         Header { state: AtomicU8::new(IDLE), priority: AtomicU8::new(priority as u8), strikes: AtomicU8::new(0) }
     }
 

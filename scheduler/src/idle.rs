@@ -10,9 +10,8 @@
 //! 1. While a worker looks for work nobody is called: it will find the work, or look once more after it has stopped.
 //! 2. At most half of the workers (and at least one) look at the same time.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
 
 const LOOKING: u64 = 1;
 const AWAKE: u64 = 1 << 32;

@@ -16,6 +16,7 @@
 //! 5. While nothing runs, nothing wakes up.
 #![deny(unsafe_code)]
 
+mod berth;
 mod budget;
 mod config;
 mod executor;
@@ -23,6 +24,8 @@ mod header;
 mod idle;
 mod lane;
 pub mod limits;
+#[cfg(all(test, any(loom, shuttle)))]
+mod orders;
 mod os;
 mod policy;
 mod queue;
@@ -31,6 +34,7 @@ mod runnable;
 mod scheduler;
 mod stats;
 mod step;
+mod sync;
 mod timer;
 
 pub use budget::Turn;

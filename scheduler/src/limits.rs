@@ -6,7 +6,7 @@ pub const WORKERS_MAX: usize = 256;
 pub const LOCAL_TASKS_MAX: usize = 256;
 /// Tasks that one theft takes at most (it takes half of what it finds, up to this).
 pub const STEAL_TASKS_MAX: usize = 32;
-/// Turns in a row that a worker takes from its slot before the task in it must go through the queue.
+/// Times that the slot goes before a task that waits in its priority, before the task in it must go through the queue.
 pub const SLOT_TURNS_MAX: u32 = 16;
 /// Turns after which a worker that has work of its own looks into the injector nevertheless. A power of two.
 pub const INJECTOR_TURNS: u64 = 64;

@@ -5,7 +5,7 @@
 //!
 //! 1. A local queue holds at most [`LOCAL_TASKS_MAX`] tasks of each priority (and one theft more); the rest goes to the injector.
 //! 2. The slot holds the task woken last. It goes first, because its messages are in the cache, but at most
-//!    [`SLOT_TURNS_MAX`] times in a row, and never before a task that the rotation puts first.
+//!    [`SLOT_TURNS_MAX`] times before the same task of its priority, and never before one that the rotation puts first.
 //! 3. A task that waits, here or in the injector, is reached after finitely many turns of a worker, whatever else arrives.
 
 use crossbeam_deque as deque;
@@ -55,13 +55,19 @@ impl Thief {
 pub(crate) struct Local {
     levels: [deque::Worker<Task>; LEVELS],
     slot: Option<Task>,
-    slot_turns: u32,
+    /// By priority: how often the slot has gone before a task that waits in that queue, since the queue had its last turn.
+    slot_turns: [u32; LEVELS],
     turn: u64,
 }
 
 impl Local {
     pub(crate) fn new() -> Local {
-        Local { levels: std::array::from_fn(|_| deque::Worker::new_fifo()), slot: None, slot_turns: 0, turn: 0 }
+        Local {
+            levels: std::array::from_fn(|_| deque::Worker::new_fifo()),
+            slot: None,
+            slot_turns: [0; LEVELS],
+            turn: 0,
+        }
     }
 
     pub(crate) fn thief(&self) -> Thief {
@@ -111,25 +117,27 @@ impl Local {
         {
             return Some(task);
         }
-        let task = order.iter().find_map(|&level| self.levels[level].pop())?;
-        self.slot_turns = 0;
+        let (level, task) = order.iter().find_map(|&level| Some((level, self.levels[level].pop()?)))?;
+        self.slot_turns[level] = 0;
         Some(task)
     }
 
-    /// The slot's task, if it may go first; if it has gone first too often it is put behind the others.
+    /// The slot's task, if it may go first; if it has gone before others of its priority too often it is put behind them.
     fn take_slot(&mut self, order: &[usize; LEVELS], injector: &Injector) -> Option<Task> {
         let task = self.slot.take()?;
-        if self.slot_turns >= SLOT_TURNS_MAX {
+        let own = task.header().level();
+        let passes = !self.levels[own].is_empty();
+        if passes && self.slot_turns[own] >= SLOT_TURNS_MAX {
             self.push(task, injector);
             return None;
         }
-        let own = task.header().level();
         let first = order.iter().take_while(|&&level| level != own).all(|&level| self.levels[level].is_empty());
         if !first {
             self.slot = Some(task);
             return None;
         }
-        self.slot_turns += 1;
+        // What other queues were given in between does not count: those who wait here have waited all the same.
+        self.slot_turns[own] = if passes { self.slot_turns[own] + 1 } else { 0 };
         Some(task)
     }
 
@@ -177,6 +185,9 @@ fn insist<T>(mut steal: impl FnMut() -> deque::Steal<T>) -> Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod model;
 
 #[cfg(test)]
 mod tests {
@@ -251,6 +262,25 @@ mod tests {
         }
         let bound = (crate::limits::ROTATION_TURNS + u64::from(SLOT_TURNS_MAX)) as usize;
         assert!(waited.iter().all(|turn| turn.is_some_and(|turn| turn <= bound)), "{waited:?}");
+    }
+
+    #[test]
+    fn a_task_behind_the_slot_runs_although_tasks_of_higher_priority_have_turns_in_between() {
+        let (mut local, injector) = (Local::new(), Injector::new());
+        local.push(task(Priority::High, 1), &injector);
+        local.push(task(Priority::Normal, 9), &injector);
+        local.wake(task(Priority::Normal, 2), &injector);
+        // One that never rests, and one that is woken whenever it has run.
+        let reached = (0..64 * (SLOT_TURNS_MAX + 1)).any(|_| {
+            let next = local.next(&injector).unwrap();
+            match name(&next) {
+                1 => _ = local.push(next, &injector),
+                2 => _ = local.wake(next, &injector),
+                _ => return true,
+            }
+            false
+        });
+        assert!(reached);
     }
 
     #[test]

@@ -321,4 +321,6 @@ impl Session {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

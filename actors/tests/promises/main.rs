@@ -5,6 +5,7 @@ mod determinism;
 mod fault;
 mod handle;
 mod image;
+mod mailbox;
 mod module;
 mod query;
 mod support;

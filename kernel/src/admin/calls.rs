@@ -126,7 +126,7 @@ pub(super) async fn send(
 
 pub(super) async fn kill(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
     let to = find(kernel, target)?;
-    commit(kernel, to, Input::Kill { by: kernel.console().address() }, target).await
+    commit(kernel, to, Input::Kill { by: kernel.console().address(), grant: 0 }, target).await
 }
 
 /// Delivers; to a group, waits until it is in its log.
@@ -165,7 +165,7 @@ pub(super) fn link(kernel: &Arc<Kernel>, a: &str, b: &str, unlink: bool) -> Resu
         return Err(Refusal::new(Errno::REFUSED, format!("`{a}` and `{b}` are the same actor"), "name two actors"));
     }
     for (to, peer) in [(first, second), (second, first)] {
-        let input = if unlink { Input::Unlink { peer } } else { Input::Link { peer } };
+        let input = if unlink { Input::Unlink { peer } } else { Input::Link { peer, grant: 0 } };
         kernel.deliver(peer, to, input);
     }
     Ok(Reply::Done)
@@ -175,7 +175,7 @@ pub(super) async fn watch(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, R
     let to = find(kernel, target)?;
     let console = kernel.console();
     let (id, ended) = console.watch(to);
-    kernel.deliver(console.address(), to, Input::Watch { watcher: console.address(), id });
+    kernel.deliver(console.address(), to, Input::Watch { watcher: console.address(), id, grant: 0 });
     let exit = ended.await.map_err(|_| Refusal::new(Errno::INTERNAL, "the watch was lost in the kernel", ""))?;
     Ok(Reply::Down { target: to.to_string(), kind: exit.kind.name().into(), code: exit.code, message: exit.message })
 }

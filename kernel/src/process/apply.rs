@@ -23,7 +23,7 @@ impl Process {
                 let deadline_ns = if deadline_ns == 0 { 0 } else { moment.now_ns.saturating_add(deadline_ns) };
                 self.calls.insert(token, Waiting { target: target.address, deadline_ns });
                 if deadline_ns > 0 {
-                    actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(token) });
+                    actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(self.seal(token)) });
                 }
                 let reply = Some(ReplyTo { address: me, token: self.seal(token) });
                 actions.push(self.deliver(&target, message, flags, reply));
@@ -35,23 +35,24 @@ impl Process {
             Effect::Spawn { child, spec, args, handles, parent, realm } => {
                 actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
             }
-            Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me })),
+            Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me, grant: target.grant })),
             Effect::Link { target } => {
-                if target.address != me && self.links.insert(target.address) {
-                    actions.push(signal(&target, Input::Link { peer: me }));
+                if target.address != me && self.links.insert(target.address, target.grant).is_none() {
+                    actions.push(signal(&target, Input::Link { peer: me, grant: target.grant }));
                 }
             }
             Effect::Unlink { target } => {
-                if self.links.remove(&target.address) {
+                if self.links.remove(&target.address).is_some() {
                     actions.push(signal(&target, Input::Unlink { peer: me }));
                 }
             }
             Effect::Monitor { id, target } => {
-                self.monitors.insert(id, target.address);
-                actions.push(signal(&target, Input::Watch { watcher: me, id: self.seal(id) }));
+                self.monitors.insert(id, (target.address, target.grant));
+                let input = Input::Watch { watcher: me, id: self.seal(id), grant: target.grant };
+                actions.push(signal(&target, input));
             }
             Effect::Demonitor { id } => {
-                if let Some(target) = self.monitors.remove(&id) {
+                if let Some((target, _)) = self.monitors.remove(&id) {
                     let input = Input::Unwatch { watcher: me, id: self.seal(id) };
                     actions.push(Action::Deliver { to: target, input });
                 }
@@ -60,15 +61,16 @@ impl Process {
                 let at_ns = moment.now_ns.saturating_add(delay_ns);
                 self.timers.insert(id, at_ns);
                 self.agenda.insert((at_ns, id));
-                actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+                let alarm = Alarm::Timer(self.seal(id));
+                actions.push(Action::Alarm { at_ns, alarm });
                 if planted(Bug::TimerTwice) && id.is_multiple_of(4) {
-                    actions.push(Action::Alarm { at_ns, alarm: Alarm::Timer(id) });
+                    actions.push(Action::Alarm { at_ns, alarm });
                 }
             }
             Effect::Cancel { id } => {
                 if let Some(at_ns) = self.timers.remove(&id) {
                     self.agenda.remove(&(at_ns, id));
-                    actions.push(Action::Disarm(Alarm::Timer(id)));
+                    actions.push(Action::Disarm(Alarm::Timer(self.seal(id))));
                 }
             }
             Effect::Grant { grant, badge, .. } => {

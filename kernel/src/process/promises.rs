@@ -175,8 +175,8 @@ fn a_link_takes_along_unless_the_end_was_normal() {
     for (kind, dies) in [(ExitKind::Normal, false), (ExitKind::Fault, true), (ExitKind::Killed, true)] {
         let mut p = process(false);
         let mut g = Script::default();
-        step(&mut p, &mut g, Input::Link { peer: at(2) });
-        step(&mut p, &mut g, Input::Watch { watcher: at(3), id: 4 });
+        step(&mut p, &mut g, Input::Link { peer: at(2), grant: 0 });
+        step(&mut p, &mut g, Input::Watch { watcher: at(3), id: 4, grant: 0 });
         let (stepped, actions) = step(&mut p, &mut g, Input::Down { target: at(2), exit: exit(kind, "") });
         assert_eq!(stepped.end.is_some(), dies, "{kind:?}");
         if dies {
@@ -239,7 +239,7 @@ fn an_exit_keeps_the_effects_before_it_and_leaves_nothing_behind() {
             exit(ExitKind::Normal, ""),
         );
     step(&mut p, &mut g, message(None, None, 0));
-    step(&mut p, &mut g, Input::Watch { watcher: at(3), id: 1 });
+    step(&mut p, &mut g, Input::Watch { watcher: at(3), id: 1, grant: 0 });
     g.open.push(Capability { kind: CapKind::Reply, token: 77, ..cap(at(9)) });
     let (stepped, actions) = step(&mut p, &mut g, message(None, None, 0));
     assert_eq!(stepped.end.unwrap().kind, ExitKind::Normal);
@@ -293,6 +293,92 @@ fn a_timer_fires_once_and_not_when_it_was_taken_back() {
 }
 
 #[test]
+fn an_alarm_of_an_earlier_life_does_not_ring_in_this_one() {
+    let asks = || {
+        let call =
+            Effect::Call { target: cap(at(2)), token: 1, deadline_ns: 50, flags: 0, message: Message::default() };
+        vec![Effect::Timer { id: 1, delay_ns: 10 }, call]
+    };
+    let mut g = Script::default().then(asks()).then(asks());
+    let mut old = process(false);
+    step(&mut old, &mut g, message(None, None, 0));
+    // They have rung already, and wait in the mailbox that the next life inherits.
+    let late: Vec<Input> = old.alarms().map(|(_, alarm)| alarm.input()).collect();
+    for generation in [1, 1 << 20, u32::MAX] {
+        let mut new = Process::new(Identity { generation, ..*old.identity() });
+        step(&mut new, &mut g, message(None, None, 0));
+        let own: Vec<Input> = new.alarms().map(|(_, alarm)| alarm.input()).collect();
+        if generation == 1 {
+            for input in &late {
+                assert!(!step(&mut new, &mut g, input.clone()).0.ran, "{input:?} is not of this life");
+            }
+        }
+        assert!(own.into_iter().all(|input| step(&mut new, &mut g, input).0.ran));
+        g = g.then(asks());
+    }
+}
+
+#[test]
+fn a_call_whose_answer_does_not_fit_the_table_is_answered_with_the_reason() {
+    struct Full(Script);
+    impl Guest for Full {
+        fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+            if !event.handles.is_empty() {
+                return Handled { refused: Some(Errno::FULL), ..Handled::default() };
+            }
+            self.0.handle(event, effects)
+        }
+        fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+            self.0.query(event, effects)
+        }
+        fn open_replies(&self) -> Vec<Capability> {
+            Vec::new()
+        }
+    }
+    let call = Effect::Call { target: cap(at(2)), token: 5, deadline_ns: 0, flags: 0, message: Message::default() };
+    let mut g = Full(Script::default().then(vec![call]));
+    let (mut p, mut effects, mut actions) = (process(false), Vec::new(), Vec::new());
+    let moment = Moment { now_ns: NOW, seed: 7, standing: Standing::default() };
+    p.step(&mut g, message(None, None, 0), moment, &mut effects, &mut actions);
+    let message = Message { handles: vec![cap(at(3))].into(), ..Message::bytes(b"here it is") };
+    let answer = Input::Reply { token: 5, status: 0, message, standing: Standing::default() };
+    assert!(p.step(&mut g, answer, moment, &mut effects, &mut actions).ran);
+    let (kind, token, status, _, body) = g.0.seen.pop().unwrap();
+    assert_eq!((kind, token, status, body), (EventKind::Reply, 5, Errno::FULL.code(), Vec::new()));
+}
+
+#[test]
+fn a_revoked_handle_neither_kills_nor_links_nor_watches() {
+    let mut p = process(false);
+    let grant = Effect::Grant { grant: 3, rights: Rights::PEER, badge: 4 };
+    let mut g = Script::default().then(vec![grant]).then(vec![Effect::Revoke { grant: 3 }]);
+    step(&mut p, &mut g, message(None, None, 0));
+    step(&mut p, &mut g, message(None, None, 0));
+    let (stepped, actions) = step(&mut p, &mut g, Input::Kill { by: at(9), grant: 3 });
+    assert!(stepped.end.is_none());
+    let revoked = Errno::REVOKED.code();
+    assert!(matches!(&actions[..], [Action::Deliver { to, input: Input::Bounce { status, .. } }]
+        if *to == at(9) && *status == revoked));
+    for input in [Input::Link { peer: at(9), grant: 3 }, Input::Watch { watcher: at(9), id: 1, grant: 3 }] {
+        let (_, actions) = step(&mut p, &mut g, input);
+        assert_eq!(downs(&actions), [(at(9), ExitKind::NoActor)]);
+    }
+    assert!(p.counts().iter().all(|(_, n)| *n == 0), "{:?}", p.counts());
+}
+
+#[test]
+fn an_actor_has_only_so_many_links() {
+    let (mut p, mut g) = (process(false), Script::default());
+    let peer = |n: usize| Address::actor(NodeId(1), ActorId((n as u128).to_le_bytes()));
+    for n in 0..limits::LINKS_MAX {
+        assert!(step(&mut p, &mut g, Input::Link { peer: peer(n), grant: 0 }).1.is_empty());
+    }
+    let (_, actions) = step(&mut p, &mut g, Input::Link { peer: at(9), grant: 0 });
+    assert_eq!(downs(&actions), [(at(9), ExitKind::NoActor)]);
+    assert!(step(&mut p, &mut g, Input::Link { peer: peer(0), grant: 0 }).1.is_empty(), "who is linked already is");
+}
+
+#[test]
 fn a_query_that_does_not_answer_is_answered_for_and_changes_nothing() {
     let mut p = process(false);
     let query = |token| {
@@ -324,7 +410,7 @@ fn a_process_at_rest_comes_back_as_it_was() {
         Effect::Link { target: cap(at(3)) },
     ]);
     step(&mut p, &mut g, message(Some(1), Some(42), 0));
-    step(&mut p, &mut g, Input::Watch { watcher: at(4), id: 1 });
+    step(&mut p, &mut g, Input::Watch { watcher: at(4), id: 1, grant: 0 });
     let bytes = crate::wire::encode(&p.rows());
     let mut copy = Process::from_rows(crate::wire::decode(&bytes, 1 << 20).unwrap()).unwrap();
     assert_eq!((copy.identity(), copy.counts()), (p.identity(), p.counts()));

@@ -20,9 +20,9 @@ pub struct ProcessRows {
     generation: u32,
     replicated: bool,
     resumes: bool,
-    monitors: Vec<(u64, WireAddress)>,
+    monitors: Vec<(u64, WireAddress, u64)>,
     watchers: Vec<(WireAddress, u64)>,
-    links: Vec<WireAddress>,
+    links: Vec<(WireAddress, u64)>,
     timers: Vec<(u64, u64)>,
     calls: Vec<(u64, WireAddress, u64)>,
     grants: Vec<(u64, u64)>,
@@ -38,9 +38,9 @@ impl Process {
             generation: self.identity.generation,
             replicated: self.identity.replicated,
             resumes: self.identity.resumes,
-            monitors: self.monitors.iter().map(|(id, a)| (*id, (*a).into())).collect(),
+            monitors: self.monitors.iter().map(|(id, (a, grant))| (*id, (*a).into(), *grant)).collect(),
             watchers: self.watchers.iter().map(|(a, id)| ((*a).into(), *id)).collect(),
-            links: self.links.iter().map(|a| (*a).into()).collect(),
+            links: self.links.iter().map(|(a, grant)| ((*a).into(), *grant)).collect(),
             timers: self.timers.iter().map(|(id, at)| (*id, *at)).collect(),
             calls: self.calls.iter().map(|(t, w)| (*t, w.target.into(), w.deadline_ns)).collect(),
             grants: self.grants.iter().map(|(g, b)| (*g, *b)).collect(),
@@ -54,8 +54,12 @@ impl Process {
     /// If a row does not hold.
     pub fn from_rows(rows: ProcessRows) -> Result<Process, Malformed> {
         let mut monitors = BTreeMap::new();
-        for (id, address) in rows.monitors {
-            monitors.insert(id, address.open()?);
+        for (id, address, grant) in rows.monitors {
+            monitors.insert(id, (address.open()?, grant));
+        }
+        let mut links = BTreeMap::new();
+        for (address, grant) in rows.links {
+            links.insert(address.open()?, grant);
         }
         let mut watchers = BTreeSet::new();
         for (address, id) in rows.watchers {
@@ -75,7 +79,7 @@ impl Process {
             },
             monitors,
             watchers,
-            links: rows.links.into_iter().map(WireAddress::open).collect::<Result<_, _>>()?,
+            links,
             agenda: rows.timers.iter().map(|(id, at)| (*at, *id)).collect(),
             timers: rows.timers.into_iter().collect(),
             calls,

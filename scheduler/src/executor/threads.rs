@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::Executor;
 use super::worker::{Context, Seat};
+use crate::berth::Berth;
 use crate::limits::SPARES_MAX;
 use crate::os;
 
@@ -22,51 +23,12 @@ pub(super) struct Threads {
 
 #[derive(Default)]
 struct State {
-    spares: Vec<Arc<Berth>>,
+    spares: Vec<Arc<Berth<Box<Seat>>>>,
     handles: Vec<JoinHandle<()>>,
     /// Of ticks and timers.
     helpers: Vec<JoinHandle<()>>,
     closed: bool,
     made: usize,
-}
-
-/// Where one spare thread waits for a seat.
-#[derive(Default)]
-struct Berth {
-    state: Mutex<BerthState>,
-    bell: Condvar,
-}
-
-#[derive(Default)]
-struct BerthState {
-    seat: Option<Box<Seat>>,
-    closed: bool,
-}
-
-impl Berth {
-    fn put(&self, seat: Box<Seat>) {
-        self.state.lock().seat = Some(seat);
-        self.bell.notify_one();
-    }
-
-    fn close(&self) {
-        self.state.lock().closed = true;
-        self.bell.notify_one();
-    }
-
-    /// `None`: closed.
-    fn wait(&self) -> Option<Box<Seat>> {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(seat) = state.seat.take() {
-                return Some(seat);
-            }
-            if state.closed {
-                return None;
-            }
-            self.bell.wait(&mut state);
-        }
-    }
 }
 
 impl Threads {
@@ -165,7 +127,7 @@ fn add_spare(executor: &Arc<Executor>, state: &mut State) -> io::Result<()> {
     Ok(())
 }
 
-fn spawn(executor: &Arc<Executor>, state: &mut State, berth: Arc<Berth>) -> io::Result<()> {
+fn spawn(executor: &Arc<Executor>, state: &mut State, berth: Arc<Berth<Box<Seat>>>) -> io::Result<()> {
     state.handles.retain(|handle| !handle.is_finished());
     let name = format!("pando-work-{}", state.made);
     let shared = executor.clone();
@@ -184,7 +146,7 @@ fn spawn(executor: &Arc<Executor>, state: &mut State, berth: Arc<Berth>) -> io::
 }
 
 /// A thread's life: in a seat, on the lane, a spare, again in a seat.
-fn live(executor: &Arc<Executor>, berth: &Arc<Berth>) {
+fn live(executor: &Arc<Executor>, berth: &Arc<Berth<Box<Seat>>>) {
     let context = Context::enter(executor);
     let nice = os::nice();
     while let Some(seat) = berth.wait() {
@@ -203,7 +165,7 @@ fn live(executor: &Arc<Executor>, berth: &Arc<Berth>) {
 }
 
 /// An overrunner that has come to its end becomes a spare. False: there is no use for it.
-fn retire(executor: &Executor, berth: &Arc<Berth>, nice: i32) -> bool {
+fn retire(executor: &Executor, berth: &Arc<Berth<Box<Seat>>>, nice: i32) -> bool {
     if os::nice() != nice && !os::set_nice(nice) {
         return false;
     }
