@@ -445,13 +445,26 @@ impl Machine for Replica {
         Applied { outcome, effects_digest }
     }
 
-    // Entries, outcomes and effects are in the chain already. The pages' root is not compared between voters yet: a
-    // replica that replays its log after a restart computes another one than those that lived on, and a healthy
-    // replica must not be fenced.
+    // Over the guest's pages, globals and handles, and over what the kernel keeps for it. Who was served and with what is in
+    // the chain, which has every entry and outcome.
     fn batch_end(&mut self) -> [u8; 32] {
-        let mut hash = blake3::Hasher::new();
-        hash.update(&self.generation.to_le_bytes());
-        hash.update(&[self.ended.as_ref().map_or(u8::MAX, |why| why.kind as u8)]);
+        let mut hash = blake3::Hasher::new_derive_key("pando 2026 replica root");
+        let mut number = |n: u64| {
+            hash.update(&n.to_le_bytes());
+        };
+        number(u64::from(self.generation));
+        number(self.ended.as_ref().map_or(u64::MAX, |why| why.kind as u64));
+        number(self.time_ns);
+        number(self.events);
+        number(self.outbox.len() as u64);
+        for (group, seq) in &self.heard {
+            group.0.as_chunks::<8>().0.iter().for_each(|half| number(u64::from_le_bytes(*half)));
+            number(*seq);
+        }
+        if let Some(living) = &mut self.living {
+            living.process.counts().into_iter().for_each(|(_, n)| number(n as u64));
+            hash.update(&living.actor.root());
+        }
         *hash.finalize().as_bytes()
     }
 

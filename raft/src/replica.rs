@@ -446,5 +446,5 @@ pub async fn blocking<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static)
 
 /// Is this a runtime of one thread?
 pub(crate) fn one_thread() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread)
 }

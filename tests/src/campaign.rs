@@ -14,7 +14,6 @@
 //! 3. In the end nothing acknowledged is missing, nothing counts twice, and all replicas are one.
 
 pub mod clients;
-mod dice;
 pub mod field;
 pub mod history;
 pub mod nemesis;
@@ -25,7 +24,6 @@ pub mod workload;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use dice::Dice;
 use tokio::time::Instant;
 
 use self::{field::Field, nemesis::Nemesis, plan::Plan, report::Report, workload::Workload};

@@ -10,6 +10,7 @@
 
 mod asker;
 pub mod campaign;
+pub mod dice;
 pub mod guest;
 pub mod guests;
 mod inside;

@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::campaign::Dice;
+use crate::dice::Dice;
 
 /// Persons, who have no number of their own.
 pub const PERSON: u32 = 0;
@@ -181,7 +181,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Net {
     fn with_way<T>(&self, from: u32, to: u32, act: impl FnOnce(&mut Way, &mut Dice) -> T) -> T {
         let mut ways = lock(&self.ways);
-        let fresh = || (Way::default(), Dice::new(self.seed, u64::from(from) << 32 | u64::from(to)));
+        let fresh = || (Way::default(), Dice::of(self.seed, u64::from(from) << 32 | u64::from(to)));
         let (way, dice) = ways.entry((from, to)).or_insert_with(fresh);
         act(way, dice)
     }

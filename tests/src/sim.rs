@@ -11,7 +11,6 @@
 //! 2. A panic anywhere is a failure, except of the log engine on a disk that was told to fail.
 
 pub mod check;
-pub mod dice;
 pub mod disk;
 pub mod nemesis;
 pub mod people;
@@ -28,11 +27,11 @@ use parking_lot::Mutex;
 
 use self::{
     check::{ends, replicas::Replicas},
-    dice::Dice,
     nemesis::{Nemesis, Weather},
     people::{Board, Client, Shared},
     world::{Death, TICK, Tuning, World},
 };
+use crate::dice::Dice;
 
 /// Ticks between two looks at every replica.
 const LOOK_EVERY: u64 = 5;
@@ -163,7 +162,7 @@ fn play(options: Options) -> Report {
     let trace = Trace(0xcbf2_9ce4_8422_2325);
     let mut run =
         Run { world, nemesis, people, people_since, board, replicas: Replicas::default(), report, trace, ticks: 0 };
-    let storm = options.storm.unwrap_or(Duration::from_millis(dice.within(2_000, 14_000)));
+    let storm = options.storm.unwrap_or(Duration::from_millis(dice.between(2_000, 14_000)));
     let went = run.go(&mut dice, storm, replicas);
     if let Err(why) = went {
         run.report.found.push(why);
@@ -174,12 +173,12 @@ fn play(options: Options) -> Report {
 impl Run {
     fn go(&mut self, dice: &mut Dice, storm: Duration, replicas: u8) -> Result<(), String> {
         // Founding, in calm.
-        let clients = dice.within(2, 6);
+        let clients = dice.between(2, 6);
         let client = |run: &Run, n: u64, dice: &mut Dice| {
             Client::new(n, run.world.net.clone(), run.report.nodes, run.board.clone(), dice.fork(n))
         };
         let founder = client(self, 1_000, dice);
-        let (tallies, groups, plain) = (dice.within(1, 2), dice.within(1, 3), dice.within(1, 3));
+        let (tallies, groups, plain) = (dice.between(1, 2), dice.between(1, 3), dice.between(1, 3));
         self.people.spawn(founder.found(tallies as usize, groups as usize, plain as usize, replicas));
         self.until("everybody is there", FOUND_MAX, |run| run.board.lock().cast.is_some())?;
         // The storm.

@@ -16,7 +16,7 @@ use crate::{
     input::{Delivery, Input, SpawnOrder},
     outbox::{Item, Saying},
     replica::{
-        Leading, Output, Port, Replica,
+        Leading, NoModule, Output, Port, Replica,
         entry::{BATCH, BIRTH, Batch, BatchItem, Birth, ItemOutcome, Outcome},
     },
     wire,
@@ -59,7 +59,7 @@ struct Ear {
 }
 
 impl Port for Ear {
-    fn module(&self, _: ModuleHash) -> Result<Arc<Module>, String> {
+    fn module(&self, _: ModuleHash) -> Result<Arc<Module>, NoModule> {
         Ok(module())
     }
     fn leads(&self, _: ActorId, _: u64, standing: Leading) {

@@ -67,7 +67,7 @@ impl StoreBuilder<Types, GroupLog, Replicated, tempfile::TempDir> for Folders {
             node: 1,
             disk,
             log: log.clone(),
-            link: Arc::new(Link::new(Arc::new(Nothing))),
+            link: Arc::new(Link::new(Arc::new(Nothing), 0)),
             attest_every: 64,
             notices: mpsc::unbounded_channel().0,
             machine: Box::new(Nothing),

@@ -15,7 +15,7 @@ use pando_abi::{Errno, NodeId, call::call_flags};
 use pando_admin::SequenceKey;
 use tokio::time::{Instant, sleep};
 
-use super::Dice;
+use crate::dice::Dice;
 use crate::{Answer, Asker, Trouble};
 
 /// How long one attempt is waited for.
@@ -82,7 +82,7 @@ impl Caller {
         let mut origin = [0xcc; 16];
         origin[8..].copy_from_slice(&u64::from(number).to_le_bytes());
         let key = SequenceKey { origin, seq: 0, ..asker.client().next_key() };
-        let dice = Dice::new(seed, 1_000 + u64::from(number));
+        let dice = Dice::of(seed, 1_000 + u64::from(number));
         let mut caller = Caller { number, dice, plain: false, asker, nodes, common, key };
         caller.turn().await;
         caller

@@ -5,12 +5,12 @@
 //! 1. After an episode everything is healed, every node answers for the realm and every group acknowledges, in bounded
 //!    time; what does not is noted as stuck.
 
+use crate::dice::Dice;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Dice,
     field::Field,
     oracle::{Kind, Wrong},
     plan::{Episode, Fault, Victim},
@@ -43,7 +43,7 @@ impl Nemesis {
 
     /// Plays one episode.
     pub async fn play(&mut self, field: &mut Field, workload: &Workload, report: &mut Report, episode: &Episode) {
-        let mut dice = Dice::new(u64::from(episode.number), 5);
+        let mut dice = Dice::of(u64::from(episode.number), 5);
         let mut names = Vec::new();
         let mut beheaded = None;
         let mut order: Vec<u32> = (1..=self.nodes).collect();

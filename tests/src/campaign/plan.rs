@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::Dice;
+use crate::dice::Dice;
 
 /// Whom it strikes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,7 +108,7 @@ pub struct Plan {
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64, nodes: u32) -> Plan {
-        Plan { dice: Dice::new(seed, 1), nodes, number: 0 }
+        Plan { dice: Dice::of(seed, 1), nodes, number: 0 }
     }
 
     fn victim(&mut self) -> Victim {

@@ -15,7 +15,7 @@
 
 (func $hoard_handles (result i64)
   (local $n i64)
-  (loop $more (br_if $more (i64.ge_s (local.tee $n (call $handle_copy (i32.const 1) (i32.const 17) (i64.const 0))) (i64.const 0))))
+  (loop $more (br_if $more (i64.ge_s (local.tee $n (call $handle_copy (i32.const 2) (i32.const 17) (i64.const 0))) (i64.const 0))))
   (call $errno (local.get $n)))
 
 (func $hoard_grants (result i64)

@@ -20,7 +20,7 @@ use std::{
 use pando_raft::{Files, OpenFile};
 use parking_lot::Mutex;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// Bytes that a disk writes at once, or not.
 const SECTOR: usize = 512;
@@ -210,7 +210,7 @@ impl Content {
             }
             let kept = match (dice.percent(damage_percent), dice.below(3)) {
                 (false, _) => to,
-                (true, 0) => dice.within(from as u64, to as u64) as usize, // torn
+                (true, 0) => dice.between(from as u64, to as u64) as usize, // torn
                 (true, _) => from,
             };
             if kept > from {

@@ -11,10 +11,10 @@ use pando_abi::NodeId;
 use pando_transport::Channel;
 
 use super::{
-    dice::Dice,
     disk::DiskFaults,
     world::{TICK, World},
 };
+use crate::dice::Dice;
 
 /// How bad it is. Rates are in a million, for each tick (and each pair of nodes, or each node).
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ pub struct Weather {
 impl Weather {
     /// Drawn. About one kind of fault in three is absent from a run, so that others show better.
     pub fn draw(dice: &mut Dice) -> Weather {
-        let mut some = |max: u64| if dice.percent(35) { 0 } else { dice.within(1, max.max(1)) };
+        let mut some = |max: u64| if dice.percent(35) { 0 } else { dice.between(1, max.max(1)) };
         Weather {
             loss_ppm: some(300_000),
             replay_ppm: some(500_000),
@@ -143,7 +143,7 @@ impl Nemesis {
     pub fn begin(&mut self, world: &mut World) {
         for machine in &mut world.machines {
             machine.disk.faults(self.weather.disk);
-            machine.rate = self.dice.within(1_000 - self.weather.drift, 1_000 + self.weather.drift);
+            machine.rate = self.dice.between(1_000 - self.weather.drift, 1_000 + self.weather.drift);
         }
     }
 
@@ -176,7 +176,7 @@ impl Nemesis {
                 self.between(world, *a, *b);
             }
         }
-        for at in 0..nodes.len() {
+        for (at, node) in nodes.iter().enumerate() {
             if !world.machines[at].is_on() {
                 continue;
             }
@@ -185,11 +185,11 @@ impl Nemesis {
             } else if self.dice.ppm(w.pause_ppm) {
                 let until = now + self.for_ms(w.pause_ms);
                 world.machines[at].paused_until = until;
-                self.did(world, format!("{} is paused until {until:?}", nodes[at]));
+                self.did(world, format!("{node} is paused until {until:?}"));
             } else if self.dice.ppm(w.jump_ppm) {
                 let by = Duration::from_secs(self.dice.below(w.jump_s + 1));
                 world.machines[at].put_clock(by);
-                self.did(world, format!("the clock of {} jumps by {by:?}", nodes[at]));
+                self.did(world, format!("the clock of {node} jumps by {by:?}"));
             }
         }
         if self.dice.ppm(w.partition_ppm) && nodes.len() > 1 {
@@ -241,7 +241,7 @@ impl Nemesis {
         let until = world.now() + self.for_ms(self.weather.partition_ms);
         let mut side = nodes.to_vec();
         self.dice.shuffle(&mut side);
-        let size = self.dice.within(1, nodes.len() as u64 - 1) as usize;
+        let size = self.dice.between(1, nodes.len() as u64 - 1) as usize;
         let (left, right) = side.split_at(size);
         let one_way = self.dice.percent(30);
         for a in left {

@@ -16,8 +16,11 @@ use pando_transport::MemoryNet;
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{dice::Dice, world::PERSON};
-use crate::guests::{self, Testimony, order, verb};
+use super::world::PERSON;
+use crate::{
+    dice::Dice,
+    guests::{self, Testimony, order, verb},
+};
 
 /// What somebody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +134,7 @@ impl Client {
     pub fn new(number: u64, net: MemoryNet, nodes: u32, board: Shared, mut dice: Dice) -> Client {
         let mut origin = [0; 16];
         origin[..8].copy_from_slice(&(number + 1).to_le_bytes());
-        origin[8..].copy_from_slice(&dice.next().to_le_bytes());
+        origin[8..].copy_from_slice(&dice.throw().to_le_bytes());
         Client { net, nodes, board, dice, origin, seq: 0 }
     }
 
@@ -153,7 +156,7 @@ impl Client {
         let mut maybe = false;
         let mut last = None;
         for _ in 0..tries {
-            let node = NodeId(self.dice.within(1, self.nodes.into()) as u32);
+            let node = NodeId(self.dice.between(1, self.nodes.into()) as u32);
             match self.ask_once(node, request, patience).await {
                 Some(reply @ Reply::Refused { .. }) => {
                     let errno = errno_of(&reply);
@@ -163,7 +166,7 @@ impl Client {
                 Some(reply) => return (Some(reply), maybe),
                 None => maybe = true,
             }
-            let pause = self.dice.within(5, 120);
+            let pause = self.dice.between(5, 120);
             sleep(Duration::from_millis(pause)).await;
         }
         (last, maybe)
@@ -284,12 +287,12 @@ impl Client {
             0..=34 => Wish::Add { tally },
             35..=44 => Wish::Read { tally, level: Level::Linear },
             45..=49 => Wish::Read { tally, level: Level::Final },
-            50..=69 => Wish::Post { from: group, to: any, many: dice.within(1, 5) },
-            70..=74 => Wish::Post { from: any, to: any, many: dice.within(1, 5) },
-            75..=81 => Wish::Timers { who: any, many: dice.within(1, 3), apart_ms: dice.within(1, 900) },
+            50..=69 => Wish::Post { from: group, to: any, many: dice.between(1, 5) },
+            70..=74 => Wish::Post { from: any, to: any, many: dice.between(1, 5) },
+            75..=81 => Wish::Timers { who: any, many: dice.between(1, 3), apart_ms: dice.between(1, 900) },
             82..=87 => Wish::Watch { who: group, target: any },
             88..=94 => {
-                Wish::Calls { who: group, target: any, many: dice.within(1, 3), deadline_ms: dice.within(50, 3_000) }
+                Wish::Calls { who: group, target: any, many: dice.between(1, 3), deadline_ms: dice.between(50, 3_000) }
             }
             95..=97 if plain > 0 => Wish::Leave { plain: cast.groups + dice.below(plain as u64) as usize },
             _ => Wish::Name { name: dice.below(6), tally },
@@ -297,7 +300,7 @@ impl Client {
     }
 
     async fn fulfil(&mut self, cast: &Cast, wish: Wish) -> Fate {
-        let tries = self.dice.within(1, 6) as u32;
+        let tries = self.dice.between(1, 6) as u32;
         let witness = |n: usize| cast.witnesses[n].clone();
         match wish {
             Wish::Add { tally } => self.call(&cast.tallies[tally], Vec::new(), Vec::new(), 0, tries).await,

@@ -26,8 +26,8 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{dice::Dice, disk::SimDisk};
-use crate::guests;
+use super::disk::SimDisk;
+use crate::{dice::Dice, guests};
 
 /// What one tick takes.
 pub const TICK: Duration = Duration::from_millis(2);
@@ -79,7 +79,7 @@ impl Door for SimDoor {
         self.now_ns.load(Ordering::Relaxed)
     }
     fn seed(&self) -> u64 {
-        self.dice.lock().next()
+        self.dice.lock().throw()
     }
 }
 
@@ -160,7 +160,7 @@ impl World {
             })
             .collect();
         let mut realm = [0; 32];
-        realm[..8].copy_from_slice(&own.next().to_le_bytes());
+        realm[..8].copy_from_slice(&own.throw().to_le_bytes());
         let machines = nodes
             .iter()
             .map(|member| Machine {
@@ -177,7 +177,7 @@ impl World {
             })
             .collect();
         World {
-            net: MemoryNet::new(own.next()),
+            net: MemoryNet::new(own.throw()),
             machines,
             genesis: Genesis { realm: RealmId(realm), nodes, users: vec![PERSON] },
             tuning,
@@ -216,7 +216,7 @@ impl World {
         machine.missed = Duration::ZERO;
         machine.disk.back();
         std::fs::create_dir_all(&machine.dir).expect("a folder");
-        let incarnation = Incarnation(dice.next() | 1);
+        let incarnation = Incarnation(dice.throw() | 1);
         let (transport, events) = self.net.node(machine.id, incarnation, members);
         let clock = machine.now_ns.clone();
         let scheduler = Scheduler::stepped(
@@ -224,7 +224,7 @@ impl World {
                 clock: Arc::new(move || clock.load(Ordering::Relaxed)),
                 ..pando_scheduler::Config::new(2)
             },
-            dice.next(),
+            dice.throw(),
         );
         let runtime = runtime(&mut dice);
         let fatal: Arc<Mutex<Option<String>>> = Arc::default();
@@ -297,7 +297,7 @@ pub fn runtime(dice: &mut Dice) -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.next().to_le_bytes()));
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.throw().to_le_bytes()));
     #[cfg(not(tokio_unstable))]
     let _ = dice;
     builder.build().expect("a runtime")

@@ -48,10 +48,12 @@ pub fn bundled_interface(name: &str) -> Option<Interface> {
 /// Finds, reads or builds what `target` names. `progress` hears what takes long.
 pub fn resolve(target: &str, progress: &mut dyn FnMut(&str)) -> Result<Module, Failure> {
     let path = Path::new(target);
-    if path.components().count() == 1 && path.extension().is_none() && !target.contains(['/', '\\']) {
-        if let Some(program) = bundle::programs().find(|p| p.name == target) {
-            return module(target.to_owned(), program.wasm.to_vec());
-        }
+    if path.components().count() == 1
+        && path.extension().is_none()
+        && !target.contains(['/', '\\'])
+        && let Some(program) = bundle::programs().find(|p| p.name == target)
+    {
+        return module(target.to_owned(), program.wasm.to_vec());
     }
     if path.is_dir() {
         return build(path, progress);

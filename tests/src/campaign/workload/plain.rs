@@ -2,6 +2,7 @@
 //!
 //! 1. A life is one actor: what it was told is judged by itself. Nothing is promised beyond its end.
 
+use crate::dice::Dice;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,7 +15,6 @@ use super::{Track, clerks::Notes};
 use crate::{
     Asker, Spawn,
     campaign::{
-        Dice,
         clients::{Caller, Common, Settled},
         field::Field,
         history::{History, Op, Outcome, What},
@@ -51,7 +51,7 @@ pub struct Keeper {
 impl Keeper {
     pub(super) fn new(began: Instant, field: &Field, seed: u64) -> Keeper {
         let (asker, nodes) = (field.direct(), field.nodes());
-        Keeper { began, asker, nodes, dice: Mutex::new(Dice::new(seed, 3)), lives: Mutex::default() }
+        Keeper { began, asker, nodes, dice: Mutex::new(Dice::of(seed, 3)), lives: Mutex::default() }
     }
 
     /// Every life so far.

@@ -102,8 +102,11 @@ fn by_index(name: &str, seen: &mut [(u64, u64, bool)], found: &mut Vec<String>) 
     let mut group: Vec<(u64, bool)> = Vec::new();
     let mut at = 0;
     let mut settle = |at: u64, group: &mut Vec<(u64, bool)>, below: &mut (u64, u64)| {
+        let adds = group.iter().filter(|(_, add)| *add).map(|(value, _)| *value).max().unwrap_or(0);
         for (value, add) in group.iter() {
-            if *value < below.1 || (*add && *value == below.1 && below.1 > 0) {
+            // What reads an index sees all of its entry.
+            let behind = !*add && *value < adds;
+            if behind || *value < below.1 || (*add && *value == below.1 && below.1 > 0) {
                 found.push(format!("{name}: {value} at index {at}, but {} at index {} before it", below.1, below.0));
             }
         }

@@ -1,0 +1,75 @@
+//! The simulator's slice for every change: whole realms from seeds, each twice.
+//!
+//! `PANDO_SIM_SEED` moves the slice, `PANDO_SIM_SEEDS` makes it longer; the long run is `cargo run --release -p pando-tests --bin sim`.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use pando_tests::sim::{Options, Report, run};
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs every seed twice on every core. What is wrong, with its seed.
+fn twice(seeds: &[u64]) -> Vec<String> {
+    let (next, wrong) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied() {
+            let options = Options { seed, storm: None };
+            let (first, second): (Report, Report) = (run(options), run(options));
+            let mut found = first.found;
+            if cfg!(tokio_unstable) && first.trace != second.trace {
+                found.push(format!("it came out in two ways, {:016x} and {:016x}", first.trace, second.trace));
+            }
+            wrong.lock().expect("no panic").extend(found.into_iter().map(|text| format!("seed {seed}: {text}")));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    wrong.into_inner().expect("no panic")
+}
+
+#[test]
+fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
+    let (first, many) = (number("PANDO_SIM_SEED", 1), number("PANDO_SIM_SEEDS", 200));
+    let wrong = twice(&(first..first + many).collect::<Vec<_>>());
+    assert!(wrong.is_empty(), "of {many} seeds:\n{}", wrong.join("\n"));
+}
+
+/// Seeds that found something, by what they found.
+const FOUND: [(u64, &str); 12] = [
+    (6, "an actor that was spawned twice was left without a name"),
+    (11, "a read said an index before the state that it told"),
+    (22, "an answer was told again at a later index than its own"),
+    (23, "a group's timer waited an hour for a slower clock"),
+    (26, "a group's timers fired in another order than their times'"),
+    (39, "a replica whose module was lost in a power cut went another way"),
+    (51, "a module was not on the disk when it counted as there"),
+    (1_086, "a snapshot that could not be written stopped a replica and not the process"),
+    (1_328, "a kill was done before its target's node had heard of it"),
+    (1_657, "a spawn was asked for again after its end"),
+    (1_709, "letters from group to group went one at a time"),
+    (2_224, "a monitor on an actor that ended between two leaders was not answered"),
+];
+
+#[test]
+fn what_seeds_have_found_stays_mended() {
+    let wrong = twice(&FOUND.map(|(seed, _)| seed));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let traces: std::collections::BTreeSet<u64> =
+        (1..=4).map(|seed| run(Options { seed, storm: None }).trace).collect();
+    assert_eq!(traces.len(), 4);
+}
