@@ -1,7 +1,7 @@
 //! Which plain actors are on this node: a table in shards, found by an id that is uniform already.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
     sync::Arc,
 };
@@ -39,6 +39,8 @@ type Shard = RwLock<HashMap<ActorId, Arc<Cell>, BuildHasherDefault<IdHasher>>>;
 #[derive(Default)]
 pub struct Cells {
     shards: [Shard; SHARDS],
+    /// Actors that have a name already and no cell yet.
+    expected: Mutex<BTreeSet<ActorId>>,
     ends: Mutex<(HashMap<ActorId, Exit>, VecDeque<ActorId>)>,
 }
 
@@ -50,6 +52,21 @@ impl Cells {
     /// The actor with this id.
     pub fn get(&self, id: ActorId) -> Option<Arc<Cell>> {
         self.shard(id).read().get(&id).cloned()
+    }
+
+    /// An actor gets its name before it runs: until it is put in, it is known as one that comes.
+    pub fn expect(&self, id: ActorId) {
+        self.expected.lock().insert(id);
+    }
+
+    /// It has been put in, or will not be.
+    pub fn expect_no_more(&self, id: ActorId) {
+        self.expected.lock().remove(&id);
+    }
+
+    /// Is this actor here, or coming?
+    pub fn is_known(&self, id: ActorId) -> bool {
+        self.expected.lock().contains(&id) || self.get(id).is_some()
     }
 
     /// Puts in an actor. `false`: its id was there already.

@@ -138,9 +138,15 @@ async fn spawn_plain(
     }
     if let Some(name) = name {
         // Before the actor runs: if the name is taken, nothing has happened.
-        kernel.root_command(RootCommand::RegisterName { name, address, module }).await?;
+        kernel.cells().expect(address.id);
+        let named = kernel.root_command(RootCommand::RegisterName { name, address, module }).await;
+        if named.is_err() {
+            kernel.cells().expect_no_more(address.id);
+        }
+        named?;
     }
     kernel.spawn(order);
+    kernel.cells().expect_no_more(address.id);
     let began = tokio::time::Instant::now();
     loop {
         let cell = kernel.cells().get(address.id);

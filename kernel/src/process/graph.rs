@@ -227,7 +227,7 @@ impl World {
             0..=2 if !full => {
                 self.copy(n, handle, edge, Rights(b & 0x7f), if handle == Handle::SELF { c.into() } else { 0 })
             }
-            3 | 0..=2 if handle != Handle::SELF && (full || b % 3 == 0) => {
+            0..=3 if handle != Handle::SELF && (full || b % 3 == 0) => {
                 self.expect(n, 1, [handle.0, 0, 0], true);
                 self.nodes[n].held.remove(&handle);
             }

@@ -1,21 +1,40 @@
-//! Keeps the groups on this node as the root group wants them: creates, joins and removes replicas.
+//! Keeps the groups on this node as the root group wants them: creates, joins and removes replicas; and after a boot gives
+//! up the names of the actors that ended with the boot before.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use pando_abi::ActorId;
+use pando_abi::{ActorId, Address, Home};
 
-use crate::{node::Kernel, realm::ROOT, replica::Port};
+use crate::{node::Kernel, realm::ROOT, replica::Port, root::RootCommand};
 
 /// How soon what could not be done is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn work(kernel: &Arc<Kernel>) {
+    tokio::spawn(give_up_names(kernel.clone()));
     let mut changes = kernel.root().changes();
     loop {
         let done = settle(kernel).await;
         let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
         if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
             return;
+        }
+    }
+}
+
+/// Plain actors end with their node, but nobody was left to take their names back.
+async fn give_up_names(kernel: Arc<Kernel>) {
+    while kernel.groups().linear(ROOT, AGAIN).await.is_err() {
+        tokio::time::sleep(AGAIN).await;
+    }
+    let own = |a: &Address| a.home == Home::Node && a.node == kernel.id();
+    let named: BTreeSet<Address> = kernel.root().read(|root| root.names("").map(|n| n.address).filter(own).collect());
+    for address in named {
+        if kernel.cells().is_known(address.id) {
+            continue;
+        }
+        while let Err(why) = kernel.root_command(RootCommand::UnregisterAddress { address }).await {
+            tracing::warn!(%address, %why, "the names of an actor that ended with its node could not be taken back");
         }
     }
 }

@@ -132,7 +132,7 @@ fn more_proposals_than_may_wait_are_refused_at_once() {
         });
         let results = futures::future::join_all(many).await;
         assert!(results.iter().any(acknowledged));
-        assert!(results.iter().any(|r| *r == Err(ProposeError::Overloaded)), "{results:?}");
+        assert!(results.contains(&Err(ProposeError::Overloaded)), "{results:?}");
         let large = node.propose(g, entry(99, &vec![0; pando_raft::PAYLOAD_BYTES_MAX + 1]), LONG).await;
         assert!(matches!(large, Err(ProposeError::TooLarge(_))));
     });

@@ -125,11 +125,11 @@ impl World {
             }
             Step::Cut { link, later, stubborn } => {
                 let Some(id) = self.nth(link) else { return };
-                for side in 0..2 {
+                for (side, later) in later.into_iter().enumerate() {
                     let link = self.links.get_mut(&id).expect("it was found");
                     link.cut = true;
                     link.queues[side].clear();
-                    if later[side] {
+                    if later {
                         link.queues[side].push_back(Wire::Closed);
                     } else if !std::mem::replace(&mut link.over[side], true) {
                         self.ended(side, id, stubborn);

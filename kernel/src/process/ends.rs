@@ -1,0 +1,122 @@
+//! Ends: others' as they reach the process, and its own as it reaches them.
+
+use std::collections::BTreeSet;
+
+use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, event::flags};
+use pando_actors::{Effect, Exit, Message};
+
+use super::{Guest, Moment, Process, Stepped, describe};
+use crate::input::{Action, Alarm, Input, ReplyTo, Standing, exit};
+
+impl Process {
+    pub(super) fn down(
+        &mut self,
+        guest: &mut dyn Guest,
+        target: Address,
+        why: &Exit,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let mut stepped = Stepped::default();
+        let monitors: Vec<u64> = self.monitors.iter().filter(|(_, (t, _))| *t == target).map(|(id, _)| *id).collect();
+        for id in monitors {
+            // The handler of the one before may have taken this one back.
+            if self.monitors.remove(&id).is_none() {
+                continue;
+            }
+            stepped = self.tell_down(guest, id, 0, why, moment, effects, actions);
+            if stepped.end.is_some() {
+                return stepped;
+            }
+        }
+        if self.links.remove(&target).is_some() {
+            if why.kind.takes_links() {
+                let why = exit(ExitKind::Linked, format!("linked {target} ended: {}", describe(why)));
+                return self.end(guest, why, moment, actions);
+            }
+            return self.tell_down(guest, 0, flags::LINK, why, moment, effects, actions);
+        }
+        stepped
+    }
+
+    fn tell_down(
+        &mut self,
+        guest: &mut dyn Guest,
+        id: u64,
+        link: u16,
+        why: &Exit,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let record = pando_abi::exit::ExitRecord { kind: why.kind as u16, reserved: 0, code: why.code };
+        let mut body = record.to_bytes().to_vec();
+        body.extend_from_slice(why.message.as_bytes());
+        let mut event = self.event(EventKind::Down, moment);
+        event.flags |= link;
+        event.token = id;
+        event.body = &body;
+        self.run(guest, &event, moment, effects, actions)
+    }
+
+    pub(super) fn node_down(
+        &mut self,
+        guest: &mut dyn Guest,
+        node: NodeId,
+        moment: Moment,
+        effects: &mut Vec<Effect>,
+        actions: &mut Vec<Action>,
+    ) -> Stepped {
+        let there = |a: &Address| a.home == pando_abi::Home::Node && a.node == node;
+        let mut gone: BTreeSet<Address> = self.monitors.values().map(|(target, _)| *target).filter(there).collect();
+        gone.extend(self.links.keys().copied().filter(there));
+        self.watchers.retain(|(watcher, _)| !there(watcher));
+        let lost: Vec<u64> = self.calls.iter().filter(|(_, w)| there(&w.target)).map(|(token, _)| *token).collect();
+        let mut last = Stepped::default();
+        for token in lost {
+            let input = Input::Reply {
+                token: self.seal(token),
+                status: Errno::UNREACHABLE.code(),
+                message: Message::default(),
+                standing: Standing::default(),
+            };
+            last = self.step(guest, input, moment, effects, actions);
+            if last.end.is_some() {
+                return last;
+            }
+        }
+        for target in gone {
+            let why = exit(ExitKind::NodeDown, format!("{node} cannot be reached"));
+            last = self.down(guest, target, &why, moment, effects, actions);
+            if last.end.is_some() {
+                return last;
+            }
+        }
+        last
+    }
+
+    /// Ends the process: everybody who has to know is told.
+    pub fn end(&mut self, guest: &dyn Guest, why: Exit, moment: Moment, actions: &mut Vec<Action>) -> Stepped {
+        let me = self.identity.me;
+        for open in guest.open_replies() {
+            let asked = ReplyTo { address: open.address, token: open.token };
+            self.answer(asked, Errno::DEAD.code(), Message::default(), moment, actions);
+        }
+        let alarms: Vec<Alarm> = self.alarms().map(|(_, alarm)| alarm).collect();
+        actions.extend(alarms.into_iter().map(Action::Disarm));
+        for (id, (target, _)) in std::mem::take(&mut self.monitors) {
+            actions.push(Action::Deliver { to: target, input: Input::Unwatch { watcher: me, id: self.seal(id) } });
+        }
+        let mut told: BTreeSet<Address> = std::mem::take(&mut self.watchers).into_iter().map(|(w, _)| w).collect();
+        told.extend(std::mem::take(&mut self.links).into_keys());
+        for to in told {
+            actions.push(Action::Deliver { to, input: Input::Down { target: me, exit: why.clone() } });
+        }
+        self.timers.clear();
+        self.agenda.clear();
+        self.calls.clear();
+        self.grants.clear();
+        Stepped { end: Some(why), ..Stepped::default() }
+    }
+}
