@@ -355,6 +355,7 @@ impl Process {
                 Seen::Fresh => {}
                 Seen::Waiting => return Stepped::default(),
                 Seen::Answered(Answer { status, message, index }) => {
+                    let index = if planted(Bug::AnswerAtRepeat) { moment.standing.index } else { index };
                     answer(actions, delivery.reply, status, message, Standing { index, ..moment.standing });
                     return Stepped::default();
                 }

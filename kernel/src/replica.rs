@@ -182,7 +182,9 @@ impl Replica {
     pub fn query(&mut self, delivery: Delivery, standing: Standing, seed: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         // More may have been applied since the asker looked.
-        let standing = Standing { index: standing.index.max(self.index), ..standing };
+        let now =
+            if planted(Bug::ReadIndexOld) { standing.index.saturating_sub(2) } else { standing.index.max(self.index) };
+        let standing = Standing { index: now, ..standing };
         let Some(living) = &mut self.living else {
             let told = crate::input::undeliverable(
                 Address::group(self.group),
@@ -406,11 +408,9 @@ impl Machine for Replica {
         let proposer = (entry.origin, entry.incarnation);
         if let Some(known) = self.proposers.get(&proposer)
             && entry.seq <= known.seq
-            && !planted(Bug::EntryTwice)
         {
             // The latest is answered again; an older one has no asker any more.
-            let outcome =
-                if entry.seq == known.seq && !planted(Bug::AnswerLost) { known.outcome.clone() } else { Vec::new() };
+            let outcome = if entry.seq == known.seq { known.outcome.clone() } else { Vec::new() };
             return Applied { outcome, effects_digest: [0; 32] };
         }
         let standing = Standing { index, linear: false, node: self.node.0 };

@@ -17,8 +17,8 @@ pub enum Bug {
     VoteForAll,
     /// A linear read is answered by whoever believes to lead.
     LeaseRead,
-    /// A cut of the log's tail is forgotten at a restart.
-    CutForgotten,
+    /// A module counts as here before it is on the disk.
+    ModuleNotFlushed,
     /// A snapshot says that it has one entry more than it has.
     SnapshotWrongIndex,
     /// A snapshot forgets what was heard from other groups.
@@ -29,8 +29,8 @@ pub enum Bug {
     SnapshotNotSynced,
     /// A call under a known key is handled again.
     ServedTwice,
-    /// An entry that stands in the log twice is applied twice.
-    EntryTwice,
+    /// A read says an index that is older than the state it read.
+    ReadIndexOld,
     /// What a group says again is handled again.
     HeardTwice,
     /// A new leader does not say again what was not heard.
@@ -53,8 +53,8 @@ pub enum Bug {
     OwnNumber,
     /// The newest message is handled first.
     NewestFirst,
-    /// A retried proposal is answered with nothing.
-    AnswerLost,
+    /// An answer that is told again says the index of the repetition.
+    AnswerAtRepeat,
 }
 
 impl Bug {
@@ -65,13 +65,13 @@ impl Bug {
         Bug::VoteNotSaved,
         Bug::VoteForAll,
         Bug::LeaseRead,
-        Bug::CutForgotten,
+        Bug::ModuleNotFlushed,
         Bug::SnapshotWrongIndex,
         Bug::SnapshotForgetsHeard,
         Bug::SnapshotForgetsServed,
         Bug::SnapshotNotSynced,
         Bug::ServedTwice,
-        Bug::EntryTwice,
+        Bug::ReadIndexOld,
         Bug::HeardTwice,
         Bug::OutboxForgotten,
         Bug::AckWithoutDelivery,
@@ -83,7 +83,7 @@ impl Bug {
         Bug::TimeGoesBack,
         Bug::OwnNumber,
         Bug::NewestFirst,
-        Bug::AnswerLost,
+        Bug::AnswerAtRepeat,
     ];
 }
 

@@ -359,9 +359,6 @@ impl RaftLogStorage<Types> for GroupLog {
             }
         }
         state.last = last.max(state.purged);
-        if planted(Bug::CutForgotten) {
-            return Ok(());
-        }
         state.cut = true;
         // Unsynced is enough: the entries cut off were never acknowledged under the vote that cuts
         // them, and the append that follows is behind this in the queue.
