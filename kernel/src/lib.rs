@@ -11,7 +11,7 @@
 //!
 //! 1. One address, one send: where something is, only [`router`] asks.
 //! 2. A plain actor and a replica run the same [`process`].
-//! 3. Time and randomness come in through [`door`].
+//! 3. Time and randomness come in through [`door`]; it and every other door of a node are its [`platform`].
 
 #![forbid(unsafe_code)]
 

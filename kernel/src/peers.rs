@@ -143,6 +143,7 @@ impl Kernel {
     /// Tells everybody on this node who has to know that a node is gone.
     fn node_down(self: &Arc<Self>, node: NodeId) {
         self.calls().waiting.lock().retain(|_, (asked, _)| *asked != node);
+        self.groups().peer_down(node);
         for cell in self.cells().all() {
             if cell.is_far() && cell.push(Input::NodeDown { node: node.0 }).is_ok() {
                 self.wake(&cell);

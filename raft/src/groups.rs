@@ -110,6 +110,11 @@ impl Groups {
         serve::receive(&self.node, from, bytes);
     }
 
+    /// The session with `peer` is over: nothing that it was asked in it will be answered.
+    pub fn peer_down(&self, peer: NodeId) {
+        self.node.link.down(peer);
+    }
+
     /// Ends the replica here and deletes its log and snapshots. Take the node out of the voters first.
     pub async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
         self.node.remove(group).await

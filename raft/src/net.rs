@@ -4,12 +4,12 @@
 //!
 //! 1. An answer counts only if it comes from the node that was asked.
 //! 2. Every question ends: answered, timed out, or the wire would not take it.
-//! 3. What a dropped question waited for is forgotten at once.
+//! 3. What a dropped question waited for is forgotten at once; what a peer was asked ends when its session does.
 
 pub(crate) mod parts;
 pub(crate) mod peer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) enum AskError {
 pub(crate) struct Link {
     wire: Arc<dyn Wire>,
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Answer>)>>,
+    waiting: Mutex<BTreeMap<u64, (NodeId, oneshot::Sender<Answer>)>>,
     parts: Mutex<HashMap<NodeId, Assembler>>,
 }
 
@@ -78,8 +78,14 @@ impl Link {
         }
         match tokio::time::timeout(timeout, rx).await {
             Ok(Ok(answer)) => Ok(answer),
+            // Given up because the session ended: the question may have arrived.
             Ok(Err(_)) | Err(_) => Err(AskError::Timeout),
         }
+    }
+
+    /// The session with `node` is over: what it was asked it will not answer.
+    pub(crate) fn down(&self, node: NodeId) {
+        self.waiting.lock().retain(|_, (asked, _)| *asked != node);
     }
 
     /// Sends a packet, in parts if it is long. `false`: the wire would not take all of it.

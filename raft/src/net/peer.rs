@@ -1,6 +1,6 @@
 //! One replica's way to one other: openraft's questions in our packets.
 //!
-//! 1. Every question is bounded by the soft TTL that openraft gives with it.
+//! 1. Every question is bounded: by the soft TTL that openraft gives with it, or, if the peer's disk has to write, by [`WRITE_MIN`].
 //! 2. A peer that denies what it acknowledged under the same leader has lost it, and is reported.
 //! 3. A snapshot goes in chunks below a frame, one unanswered at a time, each bounded by that TTL.
 
@@ -24,6 +24,9 @@ use crate::entry::GroupId;
 use crate::replica::Notice;
 use crate::types::{LogId, SnapshotOf, Types, Vote};
 
+/// A peer that has to write has this long at least: the soft TTL of an append is that of a heartbeat, and a disk may take
+/// longer without anything being wrong. What was eaten on the way is found out after it.
+const WRITE_MIN: Duration = Duration::from_secs(1);
 /// Bytes of a snapshot in one frame.
 const CHUNK_BYTES: usize = 512 << 10;
 
@@ -138,7 +141,8 @@ impl RaftNetworkV2<Types> for Peer {
             commit: rpc.leader_commit.map(Into::into),
         };
         let end = rpc.entries.last().map(|e| e.log_id).or(rpc.prev_log_id);
-        match self.ask(ask, false, option.soft_ttl()).await? {
+        let ttl = if rpc.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl().max(WRITE_MIN) };
+        match self.ask(ask, false, ttl).await? {
             Answer::Appended => {
                 self.acknowledged(rpc.vote, end);
                 Ok(AppendEntriesResponse::Success)

@@ -81,7 +81,7 @@ impl Weather {
                 sync_ppm: some(200),
                 cut_ppm: some(1_500),
                 damage_percent: 80 + some(20),
-                delay_ms_max: some(30),
+                delay_ms_max: some(150),
                 room: None,
             },
         }

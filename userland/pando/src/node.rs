@@ -19,7 +19,7 @@ const IO_THREADS: usize = 2;
 
 /// Runs the node until it is stopped.
 pub fn run(args: &NodeArgs) -> Result<u8, Failure> {
-    let filter = std::env::var("PANDO_LOG").unwrap_or_else(|_| "info,openraft=warn,quinn=warn".to_owned());
+    let filter = std::env::var("PANDO_LOG").unwrap_or_else(|_| "info,openraft=error,quinn=warn".to_owned());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_ansi(false)
