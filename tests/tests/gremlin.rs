@@ -155,7 +155,7 @@ async fn misuse_ends_the_guilty_with_a_reason_that_names_it() {
         ("recursion without end", deed::RECURSE, "stack", "deeper"),
         ("a pointer out of memory", deed::POINTER, "memory", "on_message"),
         ("a handle that was never given", deed::HANDLE, "handle", "on_message"),
-        ("a division by zero", deed::DIVIDE, "divide by zero", "on_message"),
+        ("a division by zero", deed::DIVIDE, "divided by zero", "on_message"),
     ];
     for (what, deed, word, place) in misuses {
         asker.spawn(imp(&asker).await).await;
