@@ -232,19 +232,7 @@ impl Client {
     }
 
     async fn spawn(&mut self, module: [u8; 32], name: &str, replicas: u8, node: Option<u32>) {
-        let request = Request::Spawn(SpawnRequest {
-            module,
-            name: Some(name.to_owned()),
-            node,
-            replicas,
-            restart: Restart::Never as u8,
-            priority: 1,
-            memory_bytes: 0,
-            handler_ms: 0,
-            args: Vec::new(),
-            realm: false,
-            key: self.key(),
-        });
+        let request = spawn_request(module, name, replicas, node, self.key());
         self.insist(&request).await;
     }
 
@@ -344,19 +332,8 @@ impl Client {
             board.lives
         };
         let module = *blake3::hash(&guests::wasm("witness")).as_bytes();
-        let request = Request::Spawn(SpawnRequest {
-            module,
-            name: Some(name.to_owned()),
-            node: Some((place + life as u32) % self.nodes + 1),
-            replicas: 0,
-            restart: Restart::Never as u8,
-            priority: 1,
-            memory_bytes: 0,
-            handler_ms: 0,
-            args: Vec::new(),
-            realm: false,
-            key: self.key(),
-        });
+        let node = (place + life as u32) % self.nodes + 1;
+        let request = spawn_request(module, name, 0, Some(node), self.key());
         // Refused while the name is taken: then there is nobody of that name for a while.
         self.ask(&request, 3, Duration::from_secs(6)).await;
         fate
@@ -458,6 +435,22 @@ fn is_quiet(cast: &Cast, audit: &Audit) -> bool {
     audit.testimonies.iter().take(cast.groups).enumerate().all(|(n, testimony)| {
         let sent: u64 = audit.sent.iter().filter(|(_, to, _)| *to == n).map(|(.., sent)| sent).sum();
         testimony.is_some_and(|t| t.letters >= sent && t.timers_fired == t.timers_set && t.replies == t.calls)
+    })
+}
+
+fn spawn_request(module: [u8; 32], name: &str, replicas: u8, node: Option<u32>, key: SequenceKey) -> Request {
+    Request::Spawn(SpawnRequest {
+        module,
+        name: Some(name.to_owned()),
+        node,
+        replicas,
+        restart: Restart::Never as u8,
+        priority: 1,
+        memory_bytes: 0,
+        handler_ms: 0,
+        args: Vec::new(),
+        realm: false,
+        key,
     })
 }
 
