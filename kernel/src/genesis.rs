@@ -103,7 +103,7 @@ impl Genesis {
             let dir = Self::node_dir(data, NodeId(number));
             Self::make_folder(&dir)?;
             let key = identity(&dir.join("node.key"))?.public();
-            let socket = UdpSocket::bind("127.0.0.1:0").map_err(at(&dir))?;
+            let socket = free_port().map_err(at(&dir))?;
             let addr = socket.local_addr().map_err(at(&dir))?;
             sockets.push(socket);
             nodes.push(Member { node: NodeId(number), key, addr });
@@ -199,6 +199,22 @@ impl Genesis {
     pub fn pid_path(node_dir: &Path) -> PathBuf {
         node_dir.join("node.pid")
     }
+}
+
+/// A port of this machine that nobody has, and that the system gives to nobody while its node is down: below the ports
+/// that it hands out by itself (from 32,768 on Linux, from 49,152 by RFC 6335).
+///
+/// # Errors
+/// If there is none at all.
+pub fn free_port() -> io::Result<UdpSocket> {
+    for _ in 0..64 {
+        let drawn = getrandom::u32().map_err(|e| io::Error::other(e.to_string()))?;
+        let port = 20_000 + (drawn % 12_000) as u16;
+        if let Ok(socket) = UdpSocket::bind(("127.0.0.1", port)) {
+            return Ok(socket);
+        }
+    }
+    UdpSocket::bind("127.0.0.1:0")
 }
 
 fn hex(key: &PublicKey) -> String {

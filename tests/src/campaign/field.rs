@@ -8,15 +8,11 @@
 //!
 //! 1. What the campaign itself asks goes to the nodes directly: a bad network hides nothing from it.
 
-use std::{
-    collections::BTreeSet,
-    net::{SocketAddr, UdpSocket},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use pando_abi::NodeId;
 use pando_admin::{Client, Patience, Reply, Request, client::QuicDial, client::origin};
-use pando_kernel::Genesis;
+use pando_kernel::{Genesis, genesis::free_port};
 use pando_transport::{Identity, Member};
 use tokio::time::{Instant, sleep};
 
@@ -149,7 +145,7 @@ fn move_house(realm: &Realm) -> Vec<Place> {
     let mut held = Vec::new();
     let mut places = Vec::new();
     for member in &realm.genesis().nodes {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let socket = free_port().expect("a free port");
         let private = socket.local_addr().expect("it is bound");
         held.push(socket);
         let record = Genesis::record_path(&Genesis::node_dir(realm.data(), member.node));
