@@ -19,12 +19,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fs4::fs_std::FileExt;
 use pando_abi::NodeId;
 use parking_lot::{Mutex, RwLock};
-use raft_engine::env::DefaultFileSystem;
 use raft_engine::{LogBatch, RecoveryMode};
 
 use crate::codec::record::GroupRecord;
@@ -35,7 +36,7 @@ use crate::error::OpenError;
 use crate::files::SystemFiles;
 use appender::{Appender, Item};
 use engine_files::EngineFiles;
-use snapshots::Snapshots;
+use snapshots::{Meta, Snapshots};
 
 const REGION_META: u64 = 1;
 const REGION_FIRST: u64 = 2;
@@ -188,6 +189,29 @@ impl Disk {
         (self.fatal)(why);
     }
 
+    /// The group's current snapshot. Blocks. A disk that cannot be read ends the process; damage is an error.
+    pub(crate) fn snapshot(&self, group: GroupId) -> std::io::Result<Option<(Meta, Bytes)>> {
+        self.snapshots.load(group).inspect_err(|e| {
+            if e.kind() != std::io::ErrorKind::InvalidData {
+                self.fail(format!("a snapshot could not be read: {e}"));
+            }
+        })
+    }
+
+    /// What the engine said when it was read. A disk that cannot be read ends the process; damage is an error.
+    pub(crate) fn unread(&self, e: raft_engine::Error) -> std::io::Error {
+        match e {
+            raft_engine::Error::Io(e) => {
+                self.fail(format!("the log could not be read: {e}"));
+                e
+            }
+            damage @ raft_engine::Error::Corruption(_) => {
+                std::io::Error::new(std::io::ErrorKind::InvalidData, format!("the log is damaged: {damage}"))
+            }
+            other => std::io::Error::other(other.to_string()),
+        }
+    }
+
     /// How often to call [`Disk::purge`].
     pub(crate) const fn purge_interval() -> Duration {
         PURGE_INTERVAL
@@ -208,15 +232,16 @@ fn open_engine(config: &Config, path: &Path) -> Result<Engine, OpenError> {
         purge_threshold: raft_engine::ReadableSize(config.log_bytes),
         ..Default::default()
     };
-    let files = Arc::new(match &config.files {
-        Some(files) => EngineFiles::Door(files.clone()),
-        None => EngineFiles::System(DefaultFileSystem),
-    });
+    let files = Arc::new(EngineFiles::new(config.files.clone()));
+    let misread = files.misread();
     // The engine panics on some kinds of damage; a damaged folder must end in a sentence.
     let opened =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Engine::open_with_file_system(engine_config, files)));
     match opened {
         Ok(Ok(engine)) => Ok(engine),
+        Ok(Err(e)) if misread.load(Ordering::Acquire) => {
+            Err(io_error("read", path)(std::io::Error::other(e.to_string())))
+        }
         Ok(Err(e)) => Err(damaged(e.to_string())),
         Err(_) => Err(damaged("the log engine gave up on it".into())),
     }

@@ -8,6 +8,7 @@
 //! | `tally` | a counter: every call adds one |
 //! | `sentinel` | links, monitors and spawns as it is told, and tells what it saw |
 //! | `witness` | sends, sets timers, watches and asks, and checks that nothing is lost, doubled or out of order |
+//! | `jack` | does everything that the contract offers, as its dice fall, and holds the kernel to what it said |
 //! | `imp` | everything that a hostile or broken guest can do |
 //! | `echo` | answers what it is asked |
 //! | `driver` | calls another actor so many times, so many at once |
@@ -25,6 +26,7 @@ fn text(label: &str) -> &'static str {
         "tally" => include_str!("guests/tally.wat"),
         "sentinel" => include_str!("guests/sentinel.wat"),
         "witness" => include_str!("guests/witness.wat"),
+        "jack" => include_str!("guests/jack.wat"),
         "imp" => include_str!("guests/imp.wat"),
         "echo" => include_str!("guests/echo.wat"),
         "driver" => include_str!("guests/driver.wat"),
@@ -130,6 +132,11 @@ pub mod verb {
     pub const WATCH: u64 = 24;
     /// `witness`: call the handle `b` times with a deadline of `a` nanoseconds; answers how many calls were ever made.
     pub const CALLS: u64 = 25;
+
+    /// `jack`: stir the dice with `a`, and do `b` more deeds.
+    pub const DEEDS: u64 = 30;
+    /// `jack`: tell how many deeds were done, and how often the kernel broke the contract.
+    pub const ACCUSE: u64 = 32;
 
     /// `courier`: write the handle a letter on line `a`; answers with its number, or 0.
     pub const POST: u64 = 1;
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_guest_assembles() {
-        for label in ["tally", "sentinel", "witness", "imp", "echo", "driver", "ring", "nursery", "courier"] {
+        for label in ["tally", "sentinel", "witness", "jack", "imp", "echo", "driver", "ring", "nursery", "courier"] {
             assert!(wasm(label).starts_with(b"\0asm"), "{label}");
         }
     }

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use self::{
     check::{ends, replicas::Replicas},
     nemesis::{Nemesis, Weather},
-    people::{Board, Client, Shared},
+    people::{Board, Client, Shared, Sizes},
     world::{Death, TICK, Tuning, World},
 };
 use crate::dice::Dice;
@@ -178,8 +178,10 @@ impl Run {
             Client::new(n, run.world.net.clone(), run.report.nodes, run.board.clone(), dice.fork(n))
         };
         let founder = client(self, 1_000, dice);
-        let (tallies, groups, plain) = (dice.between(1, 2), dice.between(1, 3), dice.between(1, 3));
-        self.people.spawn(founder.found(tallies as usize, groups as usize, plain as usize, replicas));
+        let [tallies, groups, plain] = [2, 3, 3].map(|most| dice.between(1, most) as usize);
+        let mut jacks = dice.fork(5);
+        let [jack_groups, jacks] = [1, 3].map(|most| jacks.between(0, most) as usize);
+        self.people.spawn(founder.found(Sizes { tallies, groups, plain, jack_groups, jacks, replicas }));
         self.until("everybody is there", FOUND_MAX, |run| run.board.lock().cast.is_some())?;
         // The storm.
         self.board.lock().working = clients as usize;

@@ -1,15 +1,27 @@
 //! The log engine's files: the system's, as the engine itself opens them, or those of a [`Files`] door.
+//!
+//! Owns: what the engine may cut away when it opens a log. It takes whatever it cannot read for the torn tail of a crash,
+//! also where that is none.
+//!
+//! 1. A read that fails is no end of the log: after one nothing is cut and nothing is written.
+//! 2. Only the newest file of a queue may have a torn tail. What is broken in an older one is damage.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 
 use crate::files::{Files, OpenFile};
 
 /// See the module.
-pub(crate) enum EngineFiles {
+pub(crate) struct EngineFiles {
+    from: From,
+    misread: Arc<AtomicBool>,
+}
+
+enum From {
     System(DefaultFileSystem),
     Door(Arc<dyn Files>),
 }
@@ -17,15 +29,63 @@ pub(crate) enum EngineFiles {
 type SystemHandle = <DefaultFileSystem as FileSystem>::Handle;
 type SystemFile = <DefaultFileSystem as FileSystem>::Reader;
 
-pub(crate) enum AnyHandle {
+pub(crate) struct AnyHandle {
+    kind: HandleKind,
+    path: PathBuf,
+    misread: Arc<AtomicBool>,
+}
+
+enum HandleKind {
     System(Arc<SystemHandle>),
     Door(Arc<dyn OpenFile>),
 }
 
 /// A reader or a writer: a handle with a position.
-pub(crate) enum AnyFile {
+pub(crate) struct AnyFile {
+    kind: FileKind,
+    misread: Arc<AtomicBool>,
+}
+
+enum FileKind {
     System(SystemFile),
     Door { file: Arc<dyn OpenFile>, at: u64 },
+}
+
+fn unless_misread(misread: &AtomicBool) -> io::Result<()> {
+    if misread.load(Ordering::Acquire) {
+        return Err(io::Error::other("a read from the log has failed, so nothing more is written to it"));
+    }
+    Ok(())
+}
+
+/// Is there no newer file of the same queue?
+fn is_newest(path: &Path) -> io::Result<bool> {
+    let Some(folder) = path.parent() else { return Ok(true) };
+    for entry in std::fs::read_dir(folder)? {
+        let other = entry?.path();
+        // The names are numbers of one width.
+        if other.extension() == path.extension() && other.file_name() > path.file_name() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl EngineFiles {
+    /// Those of the door, or the system's.
+    pub(crate) fn new(door: Option<Arc<dyn Files>>) -> EngineFiles {
+        let from = door.map_or(From::System(DefaultFileSystem), From::Door);
+        EngineFiles { from, misread: Arc::default() }
+    }
+
+    /// Set once a read has failed.
+    pub(crate) fn misread(&self) -> Arc<AtomicBool> {
+        self.misread.clone()
+    }
+
+    fn handle(&self, path: &Path, kind: HandleKind) -> AnyHandle {
+        AnyHandle { kind, path: path.to_owned(), misread: self.misread.clone() }
+    }
 }
 
 impl FileSystem for EngineFiles {
@@ -34,37 +94,40 @@ impl FileSystem for EngineFiles {
     type Writer = AnyFile;
 
     fn create<P: AsRef<Path>>(&self, path: P) -> io::Result<AnyHandle> {
-        match self {
-            EngineFiles::System(system) => Ok(AnyHandle::System(Arc::new(system.create(path)?))),
-            EngineFiles::Door(files) => Ok(AnyHandle::Door(files.create(path.as_ref())?)),
-        }
+        let path = path.as_ref();
+        let kind = match &self.from {
+            From::System(system) => HandleKind::System(Arc::new(system.create(path)?)),
+            From::Door(files) => HandleKind::Door(files.create(path)?),
+        };
+        Ok(self.handle(path, kind))
     }
     fn open<P: AsRef<Path>>(&self, path: P, perm: Permission) -> io::Result<AnyHandle> {
-        match self {
-            EngineFiles::System(system) => Ok(AnyHandle::System(Arc::new(system.open(path, perm)?))),
-            EngineFiles::Door(files) => Ok(AnyHandle::Door(files.open(path.as_ref(), perm == Permission::ReadWrite)?)),
-        }
+        let path = path.as_ref();
+        let kind = match &self.from {
+            From::System(system) => HandleKind::System(Arc::new(system.open(path, perm)?)),
+            From::Door(files) => HandleKind::Door(files.open(path, perm == Permission::ReadWrite)?),
+        };
+        Ok(self.handle(path, kind))
     }
     fn delete<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        match self {
-            EngineFiles::System(system) => system.delete(path),
-            EngineFiles::Door(files) => files.delete(path.as_ref()),
+        match &self.from {
+            From::System(system) => system.delete(path),
+            From::Door(files) => files.delete(path.as_ref()),
         }
     }
     fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {
-        match self {
-            EngineFiles::System(system) => system.rename(from, to),
-            EngineFiles::Door(files) => files.rename(from.as_ref(), to.as_ref()),
+        match &self.from {
+            From::System(system) => system.rename(from, to),
+            From::Door(files) => files.rename(from.as_ref(), to.as_ref()),
         }
     }
     fn new_reader(&self, handle: Arc<AnyHandle>) -> io::Result<AnyFile> {
-        match (self, &*handle) {
-            (EngineFiles::System(system), AnyHandle::System(handle)) => {
-                Ok(AnyFile::System(system.new_reader(handle.clone())?))
-            }
-            (_, AnyHandle::Door(file)) => Ok(AnyFile::Door { file: file.clone(), at: 0 }),
-            _ => Err(io::Error::other("a handle of the system in a simulation")),
-        }
+        let kind = match (&self.from, &handle.kind) {
+            (From::System(system), HandleKind::System(handle)) => FileKind::System(system.new_reader(handle.clone())?),
+            (_, HandleKind::Door(file)) => FileKind::Door { file: file.clone(), at: 0 },
+            _ => return Err(io::Error::other("a handle of the system in a simulation")),
+        };
+        Ok(AnyFile { kind, misread: self.misread.clone() })
     }
     fn new_writer(&self, handle: Arc<AnyHandle>) -> io::Result<AnyFile> {
         // The engine's own readers and writers are one type, too.
@@ -73,44 +136,53 @@ impl FileSystem for EngineFiles {
 }
 
 impl Handle for AnyHandle {
+    /// The engine calls it only while it opens a log, for what it takes for a torn tail.
     fn truncate(&self, offset: usize) -> io::Result<()> {
-        match self {
-            AnyHandle::System(handle) => Handle::truncate(&**handle, offset),
-            AnyHandle::Door(file) => file.set_len(offset as u64),
+        unless_misread(&self.misread)?;
+        if !is_newest(&self.path)? {
+            let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+            let why = format!("{name} is broken at byte {offset}, and newer files are behind it");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        match &self.kind {
+            HandleKind::System(handle) => Handle::truncate(&**handle, offset),
+            HandleKind::Door(file) => file.set_len(offset as u64),
         }
     }
     fn file_size(&self) -> io::Result<usize> {
-        match self {
-            AnyHandle::System(handle) => Handle::file_size(&**handle),
-            AnyHandle::Door(file) => usize::try_from(file.len()?).map_err(io::Error::other),
+        match &self.kind {
+            HandleKind::System(handle) => Handle::file_size(&**handle),
+            HandleKind::Door(file) => usize::try_from(file.len()?).map_err(io::Error::other),
         }
     }
     fn sync(&self) -> io::Result<()> {
-        match self {
-            AnyHandle::System(handle) => Handle::sync(&**handle),
-            AnyHandle::Door(file) => file.sync(),
+        match &self.kind {
+            HandleKind::System(handle) => Handle::sync(&**handle),
+            HandleKind::Door(file) => file.sync(),
         }
     }
 }
 
 impl Read for AnyFile {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            AnyFile::System(file) => file.read(buf),
-            AnyFile::Door { file, at } => {
-                let read = file.read_at(*at, buf)?;
-                *at += read as u64;
-                Ok(read)
+        let read = match &mut self.kind {
+            FileKind::System(file) => file.read(buf),
+            FileKind::Door { file, at } => file.read_at(*at, buf).inspect(|read| *at += *read as u64),
+        };
+        read.inspect_err(|e| {
+            if e.kind() != io::ErrorKind::Interrupted {
+                self.misread.store(true, Ordering::Release);
             }
-        }
+        })
     }
 }
 
 impl Write for AnyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            AnyFile::System(file) => file.write(bytes),
-            AnyFile::Door { file, at } => {
+        unless_misread(&self.misread)?;
+        match &mut self.kind {
+            FileKind::System(file) => file.write(bytes),
+            FileKind::Door { file, at } => {
                 file.write_at(*at, bytes)?;
                 *at += bytes.len() as u64;
                 Ok(bytes.len())
@@ -118,18 +190,18 @@ impl Write for AnyFile {
         }
     }
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            AnyFile::System(file) => file.flush(),
-            AnyFile::Door { .. } => Ok(()),
+        match &mut self.kind {
+            FileKind::System(file) => file.flush(),
+            FileKind::Door { .. } => Ok(()),
         }
     }
 }
 
 impl Seek for AnyFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match self {
-            AnyFile::System(file) => file.seek(to),
-            AnyFile::Door { file, at } => {
+        match &mut self.kind {
+            FileKind::System(file) => file.seek(to),
+            FileKind::Door { file, at } => {
                 let (from, by) = match to {
                     SeekFrom::Start(at) => (at, 0),
                     SeekFrom::Current(by) => (*at, by),
@@ -144,19 +216,20 @@ impl Seek for AnyFile {
 
 impl WriteExt for AnyFile {
     fn truncate(&mut self, offset: usize) -> io::Result<()> {
-        match self {
-            AnyFile::System(file) => WriteExt::truncate(file, offset),
-            AnyFile::Door { file, at } => {
+        unless_misread(&self.misread)?;
+        match &mut self.kind {
+            FileKind::System(file) => WriteExt::truncate(file, offset),
+            FileKind::Door { file, at } => {
                 *at = offset as u64;
                 file.set_len(*at)
             }
         }
     }
     fn allocate(&mut self, offset: usize, size: usize) -> io::Result<()> {
-        match self {
-            AnyFile::System(file) => WriteExt::allocate(file, offset, size),
+        match &mut self.kind {
+            FileKind::System(file) => WriteExt::allocate(file, offset, size),
             // Room is a matter of the disk behind the door.
-            AnyFile::Door { .. } => Ok(()),
+            FileKind::Door { .. } => Ok(()),
         }
     }
 }

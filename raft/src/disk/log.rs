@@ -82,10 +82,6 @@ fn invalid(e: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, e.to_string())
 }
 
-fn engine_error(e: raft_engine::Error) -> io::Error {
-    io::Error::other(e.to_string())
-}
-
 impl State {
     /// The index behind the last entry.
     fn end(&self) -> u64 {
@@ -145,7 +141,7 @@ impl GroupLog {
         let last = last.map(|last| last.min(cut.unwrap_or(u64::MAX)));
         let last = match (first, last) {
             (Some(first), Some(last)) if first <= last => {
-                let entry = engine.get_entry::<Entries>(region, last).map_err(engine_error)?;
+                let entry = engine.get_entry::<Entries>(region, last).map_err(|e| disk.unread(e))?;
                 let entry = entry.ok_or_else(|| io::Error::other("the last entry is missing"))?;
                 Some(log_id(entry.term, entry.index - 1))
             }
@@ -218,7 +214,7 @@ impl GroupLog {
                 Ok(_) => {}
                 // Purged meanwhile: look again where the log begins.
                 Err(raft_engine::Error::EntryCompacted) if shared.state.lock().start() > start => continue,
-                Err(e) => return Err(engine_error(e)),
+                Err(e) => return Err(shared.disk.unread(e)),
             }
             let complete = raw.len() as u64 == from_engine - start;
             let mut entries: Vec<LogEntry> = Vec::with_capacity(raw.len());

@@ -84,6 +84,14 @@ pub(crate) fn unpack(file: &Bytes) -> Result<(Meta, Bytes), Malformed> {
     Ok((decode("snapshot meta", &file[HEADER..split], META_BYTES_MAX)?, file.slice(split..)))
 }
 
+/// A snapshot that is damaged is as good as none; one that could not be read may be there.
+pub(crate) fn known(loaded: io::Result<Option<(Meta, Bytes)>>) -> io::Result<Option<(Meta, Bytes)>> {
+    match loaded {
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(None),
+        other => other,
+    }
+}
+
 /// The folder of snapshots.
 pub(crate) struct Snapshots {
     dir: PathBuf,
@@ -137,7 +145,7 @@ impl Snapshots {
         }
         let _one = self.saving.lock();
         // A damaged current one does not stand in the way of a good one.
-        let newer = self.load(group).ok().flatten().is_some_and(|(current, _)| {
+        let newer = known(self.load(group))?.is_some_and(|(current, _)| {
             current.last.map(|at| (at.term, at.index)) > meta.last.map(|at| (at.term, at.index))
         });
         if newer {

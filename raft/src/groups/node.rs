@@ -127,7 +127,14 @@ impl Node {
         let begun = futures::stream::iter(found)
             .map(|(group, record)| {
                 let node = node.clone();
-                async move { node.begin(group, &record).await.map_err(|why| (group, why)) }
+                async move {
+                    let replica = node.begin(group, &record).await.map_err(|why| (group, why))?;
+                    // What made it may have been cut short. A replica that stops here says so itself.
+                    if let Err(why) = node.initialise(group, &record, &replica).await {
+                        tracing::debug!(%group, %why, "not initialised");
+                    }
+                    Ok(())
+                }
             })
             .buffer_unordered(RESTARTS_AT_ONCE);
         let failed: Vec<_> = begun.filter_map(|r| async { r.err() }).collect().await;
@@ -219,12 +226,15 @@ impl Node {
             Some(replica) => replica,
             None => self.begin(group, &record).await.map_err(stopped)?,
         };
-        // Only a founder that was told so when it began initialises: whoever joined waits to be found.
-        let initialises = record.founders.first() == Some(&self.id) && !founders.is_empty();
+        self.initialise(group, &record, &replica).await.map_err(stopped)
+    }
+
+    /// Only the first founder does, if it was told so when it began: whoever joined waits to be found.
+    async fn initialise(&self, group: GroupId, record: &GroupRecord, replica: &Replica) -> Result<(), String> {
         if let Some(raft) = replica.running()
-            && initialises
-            && !raft.is_initialized().await.map_err(|e| stopped(e.to_string()))?
-            && let Err(e) = raft.initialize(founders).await
+            && record.founders.first() == Some(&self.id)
+            && !raft.is_initialized().await.map_err(|e| e.to_string())?
+            && let Err(e) = raft.initialize(record.founders.iter().copied().collect::<BTreeSet<_>>()).await
         {
             // A leader may have found it meanwhile, which is as good.
             tracing::debug!(%group, %e, "not initialised");

@@ -20,7 +20,7 @@ use crate::attest::Word;
 use crate::chain::Chain;
 use crate::codec::record::MembershipRecord;
 use crate::codec::{Malformed, encode};
-use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::disk::snapshots::{Meta, known, pack, unpack};
 use crate::types::{
     Command, LogEntry, LogId, Membership, Reply, SnapshotMeta, SnapshotOf, StoredMembership, Types, term_of,
 };
@@ -142,7 +142,7 @@ impl Core {
     fn unpack(&self, file: &Bytes) -> io::Result<()> {
         let (meta, image) = unpack(file).map_err(invalid)?;
         let openraft = openraft_meta(&meta).map_err(invalid)?;
-        let current = self.disk.snapshots.load(self.group).ok().flatten();
+        let current = known(self.disk.snapshot(self.group))?;
         if current.is_none_or(|(current, _)| current != meta) {
             self.save_snapshot(file)?;
         }
@@ -209,7 +209,7 @@ impl RaftStateMachine<Types> for Replicated {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf>, io::Error> {
         self.run(|core| {
-            let Some((meta, file)) = core.disk.snapshots.load(core.group)? else { return Ok(None) };
+            let Some((meta, file)) = core.disk.snapshot(core.group)? else { return Ok(None) };
             Ok(Some(Snapshot { meta: openraft_meta(&meta).map_err(invalid)?, snapshot: file }))
         })
         .await

@@ -5,6 +5,7 @@
 
 pub mod counters;
 pub mod ends;
+pub mod jacks;
 pub mod letters;
 pub mod monitors;
 pub mod names;
@@ -23,6 +24,7 @@ pub fn everything(board: &Board) -> Vec<String> {
     timers::check(cast, audit, &board.history, &mut found);
     monitors::check(cast, audit, &board.history, &mut found);
     promises::check(cast, audit, &mut found);
+    jacks::check(cast, audit, &mut found);
     names::check(cast, audit, &board.history, &mut found);
     found
 }

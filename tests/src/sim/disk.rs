@@ -6,8 +6,10 @@
 //!
 //! 1. At a crash every unsynced sector is kept, lost or torn, each for itself; what was synced stays.
 //! 2. Names in a folder whose sync this disk sees (the snapshots') are as little safe before it; the log's are at once.
-//! 3. An operation that fails says so once; from then on, as after a crash, who still runs writes into the void: a process
-//!    whose disk has failed must end.
+//! 3. A write or sync that fails says so once; from then on, as after a crash, who still runs writes into the void: a process
+//!    whose disk has failed must end. A read may fail once and succeed the next time.
+//! 4. Rot flips bits of what was written long ago: of snapshots, and of log files that are full. It can be undone, as by
+//!    somebody who has a copy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,8 +40,8 @@ pub struct DiskFaults {
     pub damage_percent: u64,
     /// The longest time that a write is held up.
     pub delay_ms_max: u64,
-    /// Bytes that fit.
-    pub room: Option<u64>,
+    /// Reads that fail, in a million.
+    pub read_ppm: u64,
 }
 
 /// A disk. Clones are the same disk.
@@ -56,6 +58,10 @@ struct State {
     life: u64,
     cut: bool,
     void: bool,
+    /// Bytes that fit.
+    room: Option<u64>,
+    /// A read has failed since the power came back.
+    misread: bool,
     syncs: u64,
 }
 
@@ -64,6 +70,10 @@ struct Content {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     dirty: BTreeSet<usize>,
+    /// Bits that have rotted and were not written over since: where, and which.
+    rot: Vec<(usize, u8)>,
+    /// For its reads alone: the log engine reads several files at a time.
+    dice: Option<Dice>,
 }
 
 enum NameChange {
@@ -96,6 +106,8 @@ impl SimDisk {
             life: 0,
             cut: false,
             void: false,
+            room: None,
+            misread: false,
             syncs: 0,
         })))
     }
@@ -126,7 +138,7 @@ impl SimDisk {
         let mut state = self.0.lock();
         let state = &mut *state;
         state.life += 1;
-        (state.cut, state.void) = (false, false);
+        (state.cut, state.void, state.misread) = (false, false, false);
         let kept = state.dice.below(state.names.len() as u64 + 1) as usize;
         for change in state.names.drain(..).skip(kept).collect::<Vec<_>>().into_iter().rev() {
             match change {
@@ -143,26 +155,55 @@ impl SimDisk {
             }
         }
         for content in state.files.values() {
-            content.lock().crash(&mut state.dice, state.faults.damage_percent);
+            let mut content = content.lock();
+            content.crash(&mut state.dice, state.faults.damage_percent);
+            content.dice = Some(state.dice.fork(7));
         }
     }
 
-    /// Flips a bit of what is written, if there is a byte to flip: rot.
-    pub fn rot(&self) -> bool {
+    /// Has it hurt its machine: is it cut off, or has a read failed, or something rotted?
+    pub fn is_hurt(&self) -> bool {
+        let state = self.0.lock();
+        state.cut || state.misread || state.files.values().any(|content| !content.lock().rot.is_empty())
+    }
+
+    /// From now on so many bytes more fit; `None`: as many as anybody likes.
+    pub fn room(&self, more: Option<u64>) {
         let mut state = self.0.lock();
-        let files: Vec<_> = state.files.values().filter(|c| !c.lock().bytes.is_empty()).cloned().collect();
-        if files.is_empty() {
-            return false;
-        }
-        let file = &files[state.dice.below(files.len() as u64) as usize];
-        let mut content = file.lock();
-        let at = state.dice.below(content.bytes.len() as u64) as usize;
+        state.room = more.map(|more| state.used() + more);
+    }
+
+    /// Flips a bit that was written long ago. Gives in which file.
+    pub fn rot(&self) -> Option<String> {
+        let mut state = self.0.lock();
+        // What is written last cannot be told from a torn write: nobody promises to survive its rot.
+        let is_newest = |path: &Path| {
+            let mut files = state.files.keys().filter(|p| is_mirrored(p) && p.extension() == path.extension());
+            files.next_back().is_some_and(|newest| newest == path)
+        };
+        let old: Vec<_> = state
+            .files
+            .iter()
+            .filter(|(path, content)| !is_newest(path) && !content.lock().durable.is_empty())
+            .map(|(path, content)| (path.clone(), content.clone()))
+            .collect();
+        let (path, content) = old.get(state.dice.below(old.len() as u64) as usize)?;
+        let mut content = content.lock();
+        let at = state.dice.below(content.durable.len().min(content.bytes.len()) as u64) as usize;
         let bit = 1 << state.dice.below(8);
-        content.bytes[at] ^= bit;
-        if let Some(byte) = content.durable.get_mut(at) {
-            *byte ^= bit;
+        content.flip(at, bit);
+        content.rot.push((at, bit));
+        Some(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+    }
+
+    /// Undoes all rot.
+    pub fn mend(&self) {
+        for content in self.0.lock().files.values() {
+            let mut content = content.lock();
+            for (at, bit) in std::mem::take(&mut content.rot) {
+                content.flip(at, bit);
+            }
         }
-        true
     }
 }
 
@@ -171,7 +212,16 @@ impl Content {
         at / SECTOR..(at + len).div_ceil(SECTOR)
     }
 
+    fn flip(&mut self, at: usize, bit: u8) {
+        for bytes in [&mut self.bytes, &mut self.durable] {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= bit;
+            }
+        }
+    }
+
     fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.rot.retain(|(rotten, _)| !(at..at + bytes.len()).contains(rotten));
         if self.bytes.len() < at + bytes.len() {
             self.bytes.resize(at + bytes.len(), 0);
         }
@@ -181,6 +231,7 @@ impl Content {
 
     fn set_len(&mut self, len: usize) {
         let (low, high) = (len.min(self.bytes.len()), len.max(self.bytes.len()));
+        self.rot.retain(|(rotten, _)| *rotten < len);
         self.bytes.resize(len, 0);
         self.dirty.extend(Self::sectors(low, high - low));
     }
@@ -347,8 +398,13 @@ impl SimFile {
 
 impl OpenFile for SimFile {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.work(|_| {
-            let content = self.content.lock();
+        self.work(|state| {
+            let mut content = self.content.lock();
+            let ppm = state.faults.read_ppm;
+            if content.dice.as_mut().is_some_and(|dice| dice.ppm(ppm)) {
+                state.misread = true;
+                return Err(io::Error::other("a read failed"));
+            }
             let at = (at as usize).min(content.bytes.len());
             let n = buf.len().min(content.bytes.len() - at);
             buf[..n].copy_from_slice(&content.bytes[at..at + n]);
@@ -364,7 +420,7 @@ impl OpenFile for SimFile {
             }
             let end = at + bytes.len() as u64;
             let grows = end.saturating_sub(self.content.lock().bytes.len() as u64);
-            if grows > 0 && state.faults.room.is_some_and(|room| state.used() + grows > room) {
+            if grows > 0 && state.room.is_some_and(|room| state.used() + grows > room) {
                 return Err(state.fail("the disk is full"));
             }
             self.content.lock().write(at as usize, bytes);

@@ -53,6 +53,12 @@ pub struct Weather {
     pub drift: u64,
     /// What disks do.
     pub disk: DiskFaults,
+    /// Disks that have no more room, or little.
+    pub full_ppm: u64,
+    /// For how long, on average.
+    pub full_ms: u64,
+    /// Nodes that are off and whose disks rot meanwhile, in a million boots.
+    pub rot_ppm: u64,
 }
 
 impl Weather {
@@ -82,8 +88,11 @@ impl Weather {
                 cut_ppm: some(1_500),
                 damage_percent: 80 + some(20),
                 delay_ms_max: some(150),
-                room: None,
+                read_ppm: some(4_000),
             },
+            full_ppm: some(100),
+            full_ms: some(2_000),
+            rot_ppm: some(300_000),
         }
     }
 
@@ -108,6 +117,9 @@ impl Weather {
             jump_s: 0,
             drift: 0,
             disk,
+            full_ppm: 0,
+            full_ms: 0,
+            rot_ppm: 0,
         }
     }
 }
@@ -122,6 +134,8 @@ pub struct Nemesis {
     cuts: BTreeMap<(NodeId, NodeId), Duration>,
     /// Clogged ways, and until when.
     clogs: BTreeMap<(NodeId, NodeId), Duration>,
+    /// Full disks, and until when.
+    full: BTreeMap<usize, Duration>,
     /// What happened, for people.
     pub deeds: Vec<(Duration, String)>,
 }
@@ -135,6 +149,7 @@ impl Nemesis {
             off: BTreeMap::new(),
             cuts: BTreeMap::new(),
             clogs: BTreeMap::new(),
+            full: BTreeMap::new(),
             deeds: Vec::new(),
         }
     }
@@ -176,9 +191,18 @@ impl Nemesis {
                 self.between(world, *a, *b);
             }
         }
+        for at in take_due(&mut self.full, now) {
+            world.machines[at].disk.room(None);
+        }
         for (at, node) in nodes.iter().enumerate() {
             if !world.machines[at].is_on() {
                 continue;
+            }
+            if self.dice.ppm(w.full_ppm) {
+                let (more, until) = (self.dice.below(64 << 10), now + self.for_ms(w.full_ms));
+                world.machines[at].disk.room(Some(more));
+                self.full.insert(at, until);
+                self.did(world, format!("the disk of {node} has room for {more} bytes until {until:?}"));
             }
             if self.dice.ppm(w.crash_ppm) {
                 self.crash(world, at);
@@ -281,6 +305,14 @@ impl Nemesis {
         if self.dice.ppm(self.weather.jump_ppm * 100) {
             world.machines[at].put_clock_back(Duration::from_secs(self.dice.below(self.weather.jump_s + 1)));
         }
+        // What has stopped a boot is put right; then something else may rot.
+        let disk = world.machines[at].disk.clone();
+        disk.mend();
+        if self.dice.ppm(self.weather.rot_ppm)
+            && let Some(file) = disk.rot()
+        {
+            self.did(world, format!("a bit of {file} on {} has rotted", world.machines[at].id()));
+        }
         world.boot(at);
         self.did(world, format!("{} boots", world.machines[at].id()));
     }
@@ -299,10 +331,17 @@ impl Nemesis {
         }
         self.cuts.clear();
         self.clogs.clear();
+        self.full.clear();
         world.net.heal_all();
         for at in 0..nodes.len() {
+            if world.machines[at].is_on() && world.machines[at].disk.is_hurt() {
+                // A replica that has found rot has stopped, and looks again when its node is started.
+                world.crash(at);
+            }
             let machine = &mut world.machines[at];
             machine.disk.faults(self.weather.disk);
+            machine.disk.room(None);
+            machine.disk.mend();
             machine.rate = 1_000;
             machine.paused_until = Duration::ZERO;
             self.boot(world, at);
@@ -311,8 +350,8 @@ impl Nemesis {
     }
 }
 
-fn take_due(map: &mut BTreeMap<(NodeId, NodeId), Duration>, now: Duration) -> Vec<(NodeId, NodeId)> {
-    let due: Vec<_> = map.iter().filter(|(_, until)| **until <= now).map(|(pair, _)| *pair).collect();
+fn take_due<K: Copy + Ord>(map: &mut BTreeMap<K, Duration>, now: Duration) -> Vec<K> {
+    let due: Vec<_> = map.iter().filter(|(_, until)| **until <= now).map(|(key, _)| *key).collect();
     map.retain(|_, until| *until > now);
     due
 }

@@ -7,6 +7,8 @@
 
 #![allow(missing_docs, reason = "fields of variants that say what they are")]
 
+mod jacks;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -41,6 +43,8 @@ pub enum Wish {
     Leave { plain: usize },
     /// A name for a tally.
     Name { name: u64, tally: usize },
+    /// A jack does this and that, with two others.
+    Deeds { jack: usize, with: [usize; 2], many: u64, stir: u64 },
 }
 
 /// What became of it.
@@ -78,6 +82,29 @@ pub struct Cast {
     pub witnesses: Vec<String>,
     /// How many of the witnesses are groups.
     pub groups: usize,
+    /// Who does everything that the contract offers: first a group, if there is one, then plain ones.
+    pub jacks: Vec<String>,
+    /// How many of the jacks are groups.
+    pub jack_groups: usize,
+    /// Voters of a group.
+    pub replicas: u8,
+}
+
+/// How many there are of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Counters.
+    pub tallies: usize,
+    /// Witnesses that are groups.
+    pub groups: usize,
+    /// Witnesses that are plain.
+    pub plain: usize,
+    /// Jacks that are groups.
+    pub jack_groups: usize,
+    /// Jacks that are plain.
+    pub jacks: usize,
+    /// Voters of a group.
+    pub replicas: u8,
 }
 
 /// What an audit found, in the end.
@@ -91,6 +118,8 @@ pub struct Audit {
     pub sent: Vec<(usize, usize, u64)>,
     /// Who has each name that was fought over.
     pub names: Vec<(u64, Option<String>)>,
+    /// What each jack that lives says it has done, and how often the kernel broke the contract.
+    pub accusations: Vec<Option<(u64, u64)>>,
     /// The same testimonies after everybody else was killed.
     pub last_words: Vec<Option<Testimony>>,
 }
@@ -207,8 +236,9 @@ impl Client {
     }
 
     /// Founds the cast: modules, groups, plain actors.
-    pub async fn found(mut self, tallies: usize, groups: usize, plain: usize, replicas: u8) {
-        let mut cast = Cast { groups, ..Cast::default() };
+    pub async fn found(mut self, sizes: Sizes) {
+        let Sizes { tallies, groups, plain, replicas, .. } = sizes;
+        let mut cast = Cast { groups, replicas, ..Cast::default() };
         for (label, wasm) in [("tally", guests::wasm("tally")), ("witness", guests::wasm("witness"))] {
             let Reply::Module { hash, .. } = self.insist(&Request::PutModule { label: label.into(), wasm }).await
             else {
@@ -228,6 +258,7 @@ impl Client {
                 }
             }
         }
+        self.found_jacks(&mut cast, sizes).await;
         self.board.lock().cast = Some(cast);
     }
 
@@ -267,6 +298,10 @@ impl Client {
 
     fn wish(&mut self, cast: &Cast) -> Wish {
         let dice = &mut self.dice;
+        if !cast.jacks.is_empty() && dice.percent(15) {
+            let [jack, a, b] = [0; 3].map(|_: u8| dice.below(cast.jacks.len() as u64) as usize);
+            return Wish::Deeds { jack, with: [a, b], many: dice.between(1, 30), stir: dice.throw() };
+        }
         let tally = dice.below(cast.tallies.len() as u64) as usize;
         let group = dice.below(cast.groups as u64) as usize;
         let any = dice.below(cast.witnesses.len() as u64) as usize;
@@ -311,6 +346,7 @@ impl Client {
                 let body = order(verb::CALLS, deadline_ms * 1_000_000, many, &[]);
                 self.call(&witness(who), body, vec![witness(target)], 0, tries).await
             }
+            Wish::Deeds { jack, with, many, stir } => self.deeds(cast, jack, with, many, stir).await,
             Wish::Leave { plain } => self.leave(&witness(plain), plain as u32).await,
             Wish::Name { name, tally } => {
                 let request = Request::Name { name: format!("x{name}"), target: Some(cast.tallies[tally].clone()) };
@@ -366,6 +402,8 @@ impl Client {
                 break;
             }
         }
+        audit.accusations = self.accusations(&cast).await;
+        self.end_jacks(&cast).await;
         for plain in &cast.witnesses[cast.groups..] {
             self.end(plain).await;
         }

@@ -138,7 +138,7 @@ static ENGINE: LazyLock<(Arc<Engine>, Vec<Arc<Module>>)> = LazyLock::new(|| {
     let config = EngineConfig { cache_dir: None, on_epoch: Arc::new(|| Verdict::Continue) };
     let engine = Engine::new(config).expect("an engine");
     let load = |label: &str, class| engine.load(&guests::wasm(label), class).expect("a guest that is a module");
-    let kept = ["tally", "witness"].map(|label| [load(label, Class::Plain), load(label, Class::Replicated)]);
+    let kept = ["tally", "witness", "jack"].map(|label| [load(label, Class::Plain), load(label, Class::Replicated)]);
     (Arc::new(engine), kept.into_iter().flatten().collect())
 });
 
@@ -190,16 +190,6 @@ impl World {
     /// Simulated time since the beginning.
     pub fn now(&self) -> Duration {
         self.now
-    }
-
-    /// The machine's place in [`World::machines`].
-    pub fn place(&self, node: u32) -> usize {
-        node as usize - 1
-    }
-
-    /// Nodes that have booted and live.
-    pub fn kernels(&self) -> impl Iterator<Item = &Arc<Kernel>> {
-        self.machines.iter().filter_map(Machine::kernel)
     }
 
     /// Boots a machine that is off.
@@ -366,7 +356,7 @@ impl Machine {
                 Some(Ok(node)) => life.kernel = Some(node.kernel().clone()),
                 Some(Err(why)) => {
                     let death =
-                        if self.disk.is_cut() { Death::Disk(why.to_string()) } else { Death::Boot(why.to_string()) };
+                        if self.disk.is_hurt() { Death::Disk(why.to_string()) } else { Death::Boot(why.to_string()) };
                     return Some(death);
                 }
             }

@@ -4,7 +4,7 @@
 //! 2. State-machine safety and log matching: replicas that have applied the same index have the same chain, and at the
 //!    same agreed index the same root, for ever.
 //! 3. What was applied stays: while a node lives its applied index never goes down.
-//! 4. No replica is fenced or stops by itself, and none calls another one odd.
+//! 4. No replica is fenced, or stops but for a rotten disk, and none calls another one odd.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,9 @@ impl Replicas {
             let id = machine.id();
             for group in kernel.groups().list() {
                 let Some(status) = kernel.groups().status(group) else { continue };
-                if let Some(why) = &status.stopped {
+                if let Some(why) = &status.stopped
+                    && !machine.disk.is_hurt()
+                {
                     found.push(format!("the replica of {group:.8} on {id} has stopped: {why}"));
                 }
                 if let Some((peer, why)) = status.fenced_peers.first() {
