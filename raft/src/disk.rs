@@ -279,4 +279,6 @@ fn read_book(engine: &Engine, node: NodeId, dir: &Path) -> Result<Book, OpenErro
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod suite;

@@ -133,7 +133,7 @@ impl Node {
                     if let Err(why) = node.initialise(group, &record, &replica).await {
                         tracing::debug!(%group, %why, "not initialised");
                     }
-                    Ok(())
+                    Ok::<_, (GroupId, String)>(())
                 }
             })
             .buffer_unordered(RESTARTS_AT_ONCE);
