@@ -59,6 +59,7 @@ impl Kernel {
         match event {
             TransportEvent::Up { node, .. } => {
                 self.log_as("kernel".into(), 3, format!("{node} is up"));
+                self.groups().peer_up(node);
                 self.leaders().node_up(node);
             }
             TransportEvent::Down { node, reason, .. } => {

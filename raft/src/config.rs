@@ -35,6 +35,9 @@ pub struct Config {
     pub attest_every: u64,
     /// After this long without entries, a leader with unattested ones proposes a checkpoint. Zero: never.
     pub checkpoint_idle: Duration,
+    /// After this long without work a group rests: its members send each other no heartbeats, and trust the sessions
+    /// between their nodes ([`crate::Groups::peer_up`], [`crate::Groups::peer_down`]). Zero: never.
+    pub rest_idle: Duration,
     /// Proposals of this node that wait at once. One more is `Overloaded`.
     pub in_flight_max: usize,
     /// Bytes of payload of the proposals that wait at once.
@@ -52,7 +55,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Heartbeat 100 ms, election 500-1000 ms, snapshot every 4,096 entries, attestation every 64;
+    /// Heartbeat 100 ms, election 500-1000 ms, rest after 3 s, snapshot every 4,096 entries, attestation every 64;
     /// a failed sync aborts the process.
     pub fn new(dir: impl Into<PathBuf>, node: NodeId) -> Config {
         Config {
@@ -65,6 +68,7 @@ impl Config {
             log_keep: 1024,
             attest_every: 64,
             checkpoint_idle: Duration::from_secs(2),
+            rest_idle: Duration::from_secs(3),
             in_flight_max: 4096,
             in_flight_bytes_max: 64 << 20,
             log_file_bytes: 32 << 20,

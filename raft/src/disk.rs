@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -237,11 +236,11 @@ fn open_engine(config: &Config, path: &Path) -> Result<Engine, OpenError> {
     // The engine panics on some kinds of damage; a damaged folder must end in a sentence.
     let opened =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Engine::open_with_file_system(engine_config, files)));
+    if let Some(why) = misread.get() {
+        return Err(io_error("read", path)(std::io::Error::other(why.clone())));
+    }
     match opened {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(e)) if misread.load(Ordering::Acquire) => {
-            Err(io_error("read", path)(std::io::Error::other(e.to_string())))
-        }
         Ok(Err(e)) => Err(damaged(e.to_string())),
         Err(_) => Err(damaged("the log engine gave up on it".into())),
     }

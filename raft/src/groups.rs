@@ -3,6 +3,7 @@
 mod members;
 mod node;
 mod propose;
+pub(crate) mod rest;
 mod serve;
 
 use std::sync::Arc;
@@ -110,9 +111,18 @@ impl Groups {
         serve::receive(&self.node, from, bytes);
     }
 
-    /// The session with `peer` is over: nothing that it was asked in it will be answered.
+    /// There is a session with `peer`: groups that rest are told so.
+    pub fn peer_up(&self, peer: NodeId) {
+        self.node.link.up(peer);
+        self.node.greet(peer);
+        self.node.hear_again(peer);
+    }
+
+    /// The session with `peer` is over: nothing that it was asked in it will be answered, and groups that it leads and that
+    /// rest wake.
     pub fn peer_down(&self, peer: NodeId) {
         self.node.link.down(peer);
+        self.node.mourn(peer);
     }
 
     /// Ends the replica here and deletes its log and snapshots. Take the node out of the voters first.

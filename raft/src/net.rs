@@ -9,7 +9,7 @@
 pub(crate) mod parts;
 pub(crate) mod peer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,6 +40,7 @@ pub(crate) struct Link {
     next: AtomicU64,
     waiting: Mutex<BTreeMap<u64, (NodeId, oneshot::Sender<Answer>)>>,
     parts: Mutex<HashMap<NodeId, Assembler>>,
+    down: Mutex<BTreeSet<NodeId>>,
 }
 
 /// Forgets the question when its asker is dropped.
@@ -57,7 +58,13 @@ impl Drop for Waiting<'_> {
 impl Link {
     /// Questions are numbered from `boot`, so that an answer to an earlier boot of this node fits no question of this one.
     pub(crate) fn new(wire: Arc<dyn Wire>, boot: u64) -> Link {
-        Link { wire, next: AtomicU64::new(boot), waiting: Mutex::default(), parts: Mutex::default() }
+        Link {
+            wire,
+            next: AtomicU64::new(boot),
+            waiting: Mutex::default(),
+            parts: Mutex::default(),
+            down: Mutex::default(),
+        }
     }
 
     /// Asks and waits, for at most `timeout`.
@@ -85,7 +92,18 @@ impl Link {
 
     /// The session with `node` is over: what it was asked it will not answer.
     pub(crate) fn down(&self, node: NodeId) {
+        self.down.lock().insert(node);
         self.waiting.lock().retain(|_, (asked, _)| *asked != node);
+    }
+
+    /// There is a session with `node`.
+    pub(crate) fn up(&self, node: NodeId) {
+        self.down.lock().remove(&node);
+    }
+
+    /// There was a session with `node`, and it is over.
+    pub(crate) fn is_down(&self, node: NodeId) -> bool {
+        self.down.lock().contains(&node)
     }
 
     /// Sends a packet, in parts if it is long. `false`: the wire would not take all of it.

@@ -9,6 +9,7 @@
 //! 3. `role(true, t)` is told when the blank entry of term `t` is applied, if this node still leads.
 
 pub(crate) mod apply;
+pub(crate) mod rest;
 pub(crate) mod supervise;
 
 use std::any::Any;
@@ -23,7 +24,7 @@ use openraft::{Raft, ServerState};
 use pando_abi::NodeId;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::attest::{Attestations, Finding, Word};
 use crate::chain::Chain;
@@ -36,6 +37,7 @@ use crate::net::Link;
 use crate::status::{Role, Status};
 use crate::types::{LogId, StoredMembership, Types};
 use apply::Replicated;
+use rest::{Rest, Spot};
 
 pub(crate) type GroupRaft = Raft<Types, Replicated>;
 
@@ -193,8 +195,12 @@ impl Core {
         }
     }
 
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// The other members, and the voters.
-    fn others(&self) -> (Vec<NodeId>, BTreeSet<u64>) {
+    pub(crate) fn others(&self) -> (Vec<NodeId>, BTreeSet<u64>) {
         let members = self.members.lock();
         let others = members.all.iter().filter(|n| **n != self.node).map(|n| NodeId(*n as u32)).collect();
         (others, members.voters.clone())
@@ -311,6 +317,11 @@ pub(crate) struct Replica {
     pub(crate) ending: AtomicBool,
     /// A snapshot that is coming in.
     pub(crate) incoming: Mutex<Option<Incoming>>,
+    pub(crate) rest: Rest,
+    /// Told whenever it wakes.
+    pub(crate) woken: Notify,
+    /// Counts what keeps it awake.
+    pub(crate) touched: AtomicU64,
 }
 
 /// The bytes of a snapshot so far.
@@ -331,13 +342,62 @@ pub(crate) struct Lead {
 }
 
 impl Replica {
-    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>) -> Replica {
+    /// `fresh`: see [`Rest::new`].
+    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>, fresh: bool) -> Replica {
+        if let (Some(raft), true) = (&raft, fresh) {
+            raft.runtime_config().tick(false);
+        }
         Replica {
             core,
             raft,
             changing: tokio::sync::Mutex::new(()),
             ending: AtomicBool::new(false),
             incoming: Mutex::new(None),
+            rest: Rest::new(fresh),
+            woken: Notify::new(),
+            touched: AtomicU64::new(0),
+        }
+    }
+
+    /// Something is to be done here: it does not rest before that is long over.
+    pub(crate) fn wake(&self) {
+        self.touched.fetch_add(1, Ordering::Relaxed);
+        if self.rest.wake() {
+            if let Some(raft) = &self.raft {
+                raft.runtime_config().tick(true);
+            }
+            self.woken.notify_one();
+        }
+    }
+
+    /// There is work for a leader: it wakes, and so does who has not heard of one since the boot.
+    pub(crate) fn work(&self) {
+        if self.rest.is_fresh() || self.lead().is_some_and(|lead| lead.state == ServerState::Leader) {
+            self.wake();
+        }
+    }
+
+    /// The leader that this replica trusts has not answered.
+    pub(crate) fn distrust(&self, leader: NodeId) {
+        if self.rest.spot().is_some_and(|spot| spot.leader == u64::from(leader.0)) {
+            self.wake();
+        }
+    }
+
+    /// A follower rests.
+    pub(crate) fn rest_at(&self, spot: Spot) {
+        self.rest.take(spot);
+        if let Some(raft) = &self.raft {
+            raft.runtime_config().tick(false);
+        }
+    }
+
+    /// A leader rests if it has offered to.
+    pub(crate) fn rest_if(&self, spot: Spot) {
+        if self.rest.rest(spot)
+            && let Some(raft) = &self.raft
+        {
+            raft.runtime_config().tick(false);
         }
     }
 
@@ -388,6 +448,7 @@ impl Replica {
             fenced,
             fenced_peers,
             stopped: halted,
+            resting: self.rest.spot().is_some(),
         };
         if let Some(raft) = self.running() {
             let metrics = raft.server_metrics();

@@ -54,6 +54,8 @@ pub struct Status {
     pub fenced_peers: Vec<(NodeId, String)>,
     /// Why the replica here has stopped, fenced or not.
     pub stopped: Option<String>,
+    /// Nothing happens in the group, so its members send each other no heartbeats.
+    pub resting: bool,
 }
 
 /// What happens to groups here.

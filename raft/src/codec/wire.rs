@@ -44,6 +44,22 @@ pub(crate) enum Packet {
         group: [u8; 16],
         why: String,
     },
+    /// From a leader: the group rests at this index of its log.
+    Rest {
+        group: [u8; 16],
+        term: u64,
+        index: u64,
+    },
+    /// To a leader: the sender's replica rests there.
+    Rests {
+        group: [u8; 16],
+        term: u64,
+        index: u64,
+    },
+    /// To a leader: a member stands elsewhere, or doubts that there is a leader.
+    Wake {
+        group: [u8; 16],
+    },
     /// Part `part` of `parts` of a longer packet.
     Part {
         id: u64,

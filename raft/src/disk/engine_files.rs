@@ -8,17 +8,19 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 
 use crate::files::{Files, OpenFile};
 
+/// Why the first read that failed did.
+pub(crate) type Misread = Arc<OnceLock<String>>;
+
 /// See the module.
 pub(crate) struct EngineFiles {
     from: From,
-    misread: Arc<AtomicBool>,
+    misread: Misread,
 }
 
 enum From {
@@ -32,7 +34,7 @@ type SystemFile = <DefaultFileSystem as FileSystem>::Reader;
 pub(crate) struct AnyHandle {
     kind: HandleKind,
     path: PathBuf,
-    misread: Arc<AtomicBool>,
+    misread: Misread,
 }
 
 enum HandleKind {
@@ -43,7 +45,7 @@ enum HandleKind {
 /// A reader or a writer: a handle with a position.
 pub(crate) struct AnyFile {
     kind: FileKind,
-    misread: Arc<AtomicBool>,
+    misread: Misread,
 }
 
 enum FileKind {
@@ -51,11 +53,11 @@ enum FileKind {
     Door { file: Arc<dyn OpenFile>, at: u64 },
 }
 
-fn unless_misread(misread: &AtomicBool) -> io::Result<()> {
-    if misread.load(Ordering::Acquire) {
-        return Err(io::Error::other("a read from the log has failed, so nothing more is written to it"));
+fn unless_misread(misread: &Misread) -> io::Result<()> {
+    match misread.get() {
+        Some(why) => Err(io::Error::other(format!("a read has failed ({why}), so nothing more is written"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Is there no newer file of the same queue?
@@ -79,7 +81,7 @@ impl EngineFiles {
     }
 
     /// Set once a read has failed.
-    pub(crate) fn misread(&self) -> Arc<AtomicBool> {
+    pub(crate) fn misread(&self) -> Misread {
         self.misread.clone()
     }
 
@@ -171,7 +173,7 @@ impl Read for AnyFile {
         };
         read.inspect_err(|e| {
             if e.kind() != io::ErrorKind::Interrupted {
-                self.misread.store(true, Ordering::Release);
+                self.misread.get_or_init(|| e.to_string());
             }
         })
     }

@@ -43,6 +43,7 @@ impl Node {
             Ok(voters) => voters,
             Err(why) => return Answer::Failed { why },
         };
+        replica.work();
         let lead = replica.lead();
         let Some(raft) = replica.running().filter(|_| lead.is_some_and(|l| l.leader == Some(self.id))) else {
             return Answer::NotLeader { leader: lead.and_then(|l| l.leader).filter(|l| *l != self.id) };

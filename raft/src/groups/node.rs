@@ -26,6 +26,7 @@ use crate::machine::{Machines, Wire};
 use crate::net::Link;
 use crate::net::peer::Peers;
 use crate::replica::apply::Replicated;
+use crate::replica::supervise::Patience;
 use crate::replica::supervise::supervise;
 use crate::replica::{Core, Notice, Replica, Seed, blocking};
 use crate::status::GroupEvent;
@@ -128,7 +129,9 @@ impl Node {
             .map(|(group, record)| {
                 let node = node.clone();
                 async move {
-                    let replica = node.begin(group, &record).await.map_err(|why| (group, why))?;
+                    let alone = record.founders == [node.id];
+                    let fresh = !alone && !node.config.rest_idle.is_zero();
+                    let replica = node.begin(group, &record, fresh).await.map_err(|why| (group, why))?;
                     // What made it may have been cut short. A replica that stops here says so itself.
                     if let Err(why) = node.initialise(group, &record, &replica).await {
                         tracing::debug!(%group, %why, "not initialised");
@@ -142,12 +145,17 @@ impl Node {
             node.close().await;
             return Err(OpenError::Damaged { path: dir, why: format!("group {group}: {why}") });
         }
+        node.wake_fresh(node.config.election_max);
         node.runtime.spawn(keep_house(Arc::downgrade(&node), inbox));
         Ok(node)
     }
 
     pub(crate) fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
         self.replicas.read().get(&group).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Replica>> {
+        self.replicas.read().values().cloned().collect()
     }
 
     pub(crate) fn list(&self) -> Vec<GroupId> {
@@ -159,7 +167,8 @@ impl Node {
     }
 
     /// Starts the replica of a record, from what the disk has.
-    async fn begin(&self, group: GroupId, record: &GroupRecord) -> Result<Arc<Replica>, String> {
+    /// `fresh`: it was here before the boot, and its group may rest.
+    async fn begin(&self, group: GroupId, record: &GroupRecord, fresh: bool) -> Result<Arc<Replica>, String> {
         let log = GroupLog::open(self.disk.clone(), record.region).map_err(|e| e.to_string())?;
         let seed = Seed {
             group,
@@ -176,12 +185,12 @@ impl Node {
             core.halt(why, true);
             // Who the others were, as far as is known, so that proposals made here can go to them.
             core.assume_members(&record.founders);
-            Replica::new(core, None)
+            Replica::new(core, None, false)
         } else {
             let peers = Peers { group, link: self.link.clone(), notices: self.notices.clone() };
             let machine = Replicated { core: core.clone() };
             match Raft::new(self.id, self.raft.clone(), peers, log, machine).await {
-                Ok(raft) => Replica::new(core, Some(raft)),
+                Ok(raft) => Replica::new(core, Some(raft), fresh),
                 Err(e) => {
                     // This group takes no part; the node and its other groups do.
                     core.halt(&e.to_string(), false);
@@ -189,14 +198,14 @@ impl Node {
                     tracing::error!(%group, %why, "a replica could not be started");
                     let _ = self.events.send(GroupEvent::Stopped { group, why });
                     core.assume_members(&record.founders);
-                    Replica::new(core, None)
+                    Replica::new(core, None, false)
                 }
             }
         };
         let replica = Arc::new(replica);
         self.replicas.write().insert(group, replica.clone());
-        let (events, idle) = (self.events.clone(), self.config.checkpoint_idle);
-        self.runtime.spawn(supervise(replica.clone(), events, idle));
+        let patience = Patience { checkpoint: self.config.checkpoint_idle, rest: self.config.rest_idle };
+        self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
         Ok(replica)
     }
 
@@ -224,7 +233,7 @@ impl Node {
         }
         let replica = match self.replica(group) {
             Some(replica) => replica,
-            None => self.begin(group, &record).await.map_err(stopped)?,
+            None => self.begin(group, &record, false).await.map_err(stopped)?,
         };
         self.initialise(group, &record, &replica).await.map_err(stopped)
     }

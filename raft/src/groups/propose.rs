@@ -68,6 +68,7 @@ impl Node {
             let why = replica.core.halted().unwrap_or_default();
             return if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } };
         };
+        replica.work();
         match tokio::time::timeout(timeout, raft.client_write(Command::Entry(entry))).await {
             Ok(Ok(written)) => Answer::Committed {
                 index: written.log_id.index,
@@ -131,10 +132,12 @@ impl Node {
                 match search.unless_moved(target, asked).await {
                     Some(Ok(answer)) => answer,
                     Some(Err(AskError::Down)) => {
+                        search.distrust(target);
                         pause(left).await;
                         continue;
                     }
                     Some(Err(AskError::Timeout)) => {
+                        search.distrust(target);
                         handed = true;
                         attempt = (attempt * 3 / 2).min(ATTEMPT_MAX);
                         continue;
@@ -174,6 +177,7 @@ impl Node {
     pub(crate) async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
         let deadline = Instant::now() + timeout;
         let replica = self.replica(group).ok_or(LinearError::Unknown)?;
+        replica.work();
         let mut applied = replica.core.watch_applied();
         let index = loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -184,11 +188,15 @@ impl Node {
             let leader = replica.lead().and_then(|lead| lead.leader);
             let answer = match leader {
                 None => None,
-                Some(leader) if leader == self.id => Some(read_index(raft, left).await),
+                Some(leader) if leader == self.id => {
+                    replica.work();
+                    Some(read_index(raft, left).await)
+                }
                 Some(leader) => {
-                    let limit = left.min(ATTEMPT);
+                    let (leader, limit) = (NodeId(leader as u32), left.min(ATTEMPT));
                     let ask = Ask::ReadIndex { timeout_ms: limit.as_millis() as u64 };
-                    self.link.ask(NodeId(leader as u32), group, ask, false, limit).await.ok()
+                    let asked = self.link.ask(leader, group, ask, false, limit).await;
+                    asked.inspect_err(|_| replica.distrust(leader)).ok()
                 }
             };
             match answer {
@@ -225,6 +233,9 @@ struct Search {
 impl Search {
     fn new(node: &Node, via: &[NodeId], group: GroupId) -> Result<Search, ProposeError> {
         let replica = node.replica(group);
+        if let Some(replica) = &replica {
+            replica.work();
+        }
         let mut via: Vec<NodeId> = via.iter().copied().filter(|n| u64::from(n.0) != node.id).collect();
         if let Some(replica) = &replica {
             // A fenced or stopped replica still knows who the others were.
@@ -266,6 +277,13 @@ impl Search {
         let pick = asked.get(self.turn % asked.len().max(1)).copied();
         self.turn += 1;
         pick
+    }
+
+    /// The leader that the replica here knows has not answered.
+    fn distrust(&self, leader: NodeId) {
+        if let Some(replica) = &self.replica {
+            replica.distrust(leader);
+        }
     }
 
     fn hint(&mut self, from: NodeId, leader: Option<u64>) {

@@ -21,6 +21,7 @@ use crate::disk::snapshots::{SNAPSHOT_BYTES_MAX, unpack};
 use crate::entry::GroupId;
 use crate::net::warn;
 use crate::replica::apply::openraft_meta;
+use crate::replica::rest::Spot;
 use crate::replica::{GroupRaft, Incoming, Replica, blocking};
 use crate::status::GroupEvent;
 use crate::types::{Types, Vote};
@@ -77,6 +78,15 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
                 let _ = node.events.send(GroupEvent::Fenced { group, node: from, why });
             }
         }
+        Some(Packet::Rest { group, term, index }) => node.rest_offered(from, group, term, index),
+        Some(Packet::Rests { group, term, index }) => node.rest_taken(from, group, term, index),
+        Some(Packet::Wake { group }) => {
+            if let Some(replica) = node.replica(group_of(group))
+                && replica.core.is_member(u64::from(from.0))
+            {
+                replica.work();
+            }
+        }
         // Answers and parts end in the link.
         Some(Packet::Answer { .. } | Packet::Part { .. }) | None => {}
     }
@@ -94,6 +104,49 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         let why = replica.core.halted().unwrap_or_default();
         return Ok(if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } });
     };
+    let wakes = match &ask {
+        Ask::Append { .. } => !replica.rest.spot().is_some_and(|spot| tells_nothing(&ask, spot)),
+        Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
+        Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Snapshot { .. } | Ask::Transfer { .. } => true,
+        Ask::Propose { .. } | Ask::ReadIndex { .. } | Ask::ChangeVoters { .. } => {
+            replica.work();
+            false
+        }
+        Ask::Join => false,
+    };
+    let answer = answer(node, &replica, raft, from, ask).await;
+    match answer {
+        // Afterwards, so that who was just heard from is not stood against.
+        Ok(_) if wakes => replica.wake(),
+        Ok(Answer::Appended) => replica.rest.heard(),
+        _ => {}
+    }
+    answer
+}
+
+/// Is it what a leader says to a replica that rests where the leader thinks?
+fn tells_nothing(ask: &Ask, spot: Spot) -> bool {
+    let Ask::Append { vote, prev, entries, commit } = ask else { return false };
+    let there = |at: &Option<LogIdRecord>| at.as_ref().is_some_and(|at| at.index == spot.index);
+    entries.is_empty() && (vote.term, vote.node) == (spot.term, spot.leader) && there(prev) && there(commit)
+}
+
+/// The answer of who still has a leader.
+fn refused(replica: &Replica) -> Answer {
+    let log = &replica.core.log;
+    match log.vote() {
+        Some(vote) => Answer::Voted { vote: vote.into(), granted: false, last: None },
+        None => Answer::Failed { why: "there is a leader".into() },
+    }
+}
+
+async fn answer(
+    node: &Arc<Node>,
+    replica: &Arc<Replica>,
+    raft: &GroupRaft,
+    from: NodeId,
+    ask: Ask,
+) -> Result<Answer, Nonsense> {
     match ask {
         Ask::Append { vote, prev, entries, commit } => append(raft, from, vote, prev, entries, commit).await,
         Ask::Vote { vote, last, transfer } => {
@@ -110,7 +163,7 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         Ask::Snapshot { vote, transfer, total, offset, bytes } => {
             leader(from, vote)?;
             plausible(vote, &[])?;
-            snapshot(&replica, raft, from, vote.into(), Chunk { transfer, total, offset, bytes }).await
+            snapshot(replica, raft, from, vote.into(), Chunk { transfer, total, offset, bytes }).await
         }
         Ask::Transfer { from: vote, to, last } => {
             leader(from, vote)?;
@@ -124,7 +177,7 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         }
         Ask::Propose { entry, timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
-            Ok(node.propose_for_peer(&replica, entry, timeout).await)
+            Ok(node.propose_for_peer(replica, entry, timeout).await)
         }
         Ask::ReadIndex { timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
@@ -132,7 +185,7 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         }
         Ask::ChangeVoters { voters, timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
-            Ok(node.change_as_leader(&replica, voters, timeout).await)
+            Ok(node.change_as_leader(replica, voters, timeout).await)
         }
         Ask::Join => Ok(Answer::Done),
     }

@@ -3,6 +3,7 @@
 //! 1. Every change of leadership reaches the machine (its end from here, its beginning from applying).
 //! 2. A joint configuration that nobody is working on is finished by the leader.
 //! 3. A replica that stops by itself says why.
+//! 4. A replica that rests is looked at when something changes, and not before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::{GroupRaft, Lead, Replica, blocking};
+use crate::groups::rest::offer;
 use crate::status::GroupEvent;
 use crate::types::Command;
 
@@ -23,14 +25,26 @@ use crate::types::Command;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs until the replica ends.
-pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<GroupEvent>, checkpoint_idle: Duration) {
+pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<GroupEvent>, patience: Patience) {
     let Some(raft) = replica.raft.clone() else { return };
     let group = replica.core.group;
     let mut metrics = raft.server_metrics();
     let mut told: Option<(u64, u64)> = None;
-    let mut idle = Idle { applied: 0, since: Instant::now() };
+    let mut idle = Idle { applied: 0, touched: 0, since: Instant::now() };
     loop {
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK, metrics.changed()).await {
+        let look = async {
+            if replica.rest.is_awake() {
+                tokio::time::sleep(LOOK.min(patience.look())).await;
+            } else {
+                replica.woken.notified().await;
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            changed = metrics.changed() => changed.is_err(),
+            () = look => false,
+        };
+        if ended {
             break;
         }
         let Some(lead) = replica.lead() else { break };
@@ -43,7 +57,7 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
             let _ = events.send(GroupEvent::Leader { group, leader: NodeId(leader as u32), term: lead.term });
         }
         if lead.state == ServerState::Leader {
-            tidy(&replica, &raft, lead, &mut idle, checkpoint_idle).await;
+            tidy(&replica, &raft, lead, &mut idle, patience).await;
         } else if lead.state != ServerState::Candidate {
             let core = replica.core.clone();
             let learner = lead.state == ServerState::Learner;
@@ -67,13 +81,30 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
     let _ = raft.shutdown().await;
 }
 
+/// How long a leader without work waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Before it has its replicas compared.
+    pub(crate) checkpoint: Duration,
+    /// Before it rests.
+    pub(crate) rest: Duration,
+}
+
+impl Patience {
+    /// How often to look whether it is over.
+    fn look(&self) -> Duration {
+        if self.rest.is_zero() { LOOK } else { self.rest }
+    }
+}
+
 struct Idle {
     applied: u64,
+    touched: u64,
     since: Instant,
 }
 
 /// What a leader does beside leading.
-async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, checkpoint_idle: Duration) {
+async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, patience: Patience) {
     if lead.joint
         && let Ok(_mine) = replica.changing.try_lock()
     {
@@ -88,12 +119,17 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
         }
     }
     let applied = replica.core.applied();
-    if applied != idle.applied {
-        *idle = Idle { applied, since: Instant::now() };
+    let touched = replica.touched.load(Ordering::Relaxed);
+    if (applied, touched) != (idle.applied, idle.touched) {
+        *idle = Idle { applied, touched, since: Instant::now() };
     }
-    if !checkpoint_idle.is_zero() && idle.since.elapsed() >= checkpoint_idle && replica.core.wants_checkpoint() {
+    let idle_for = idle.since.elapsed();
+    let compares = !patience.checkpoint.is_zero() && replica.core.wants_checkpoint();
+    if compares && idle_for >= patience.checkpoint {
         idle.since = Instant::now();
         // Without waiting: if it is not committed there will be another.
         let _ = raft.client_write_ff(Command::Checkpoint, None).await;
+    } else if !compares && !patience.rest.is_zero() && idle_for >= patience.rest {
+        offer(replica.core.node, replica, None);
     }
 }

@@ -52,6 +52,8 @@ pub struct Tuning {
     pub log_file_bytes: u64,
     /// Milliseconds between heartbeats.
     pub heartbeat_ms: u64,
+    /// Milliseconds without work after which a group rests; 0: never.
+    pub rest_ms: u64,
 }
 
 impl Tuning {
@@ -64,6 +66,7 @@ impl Tuning {
             attest_every: dice.pick(&[1, 4, 16, 64]),
             log_file_bytes: dice.pick(&[16 << 10, 64 << 10, 1 << 20]),
             heartbeat_ms,
+            rest_ms: dice.fork(8).pick(&[0, 60, 200, 1_000]),
         }
     }
 }
@@ -225,6 +228,7 @@ impl World {
             files: Some(Arc::new(machine.disk.clone())),
             fatal: Arc::new(move |why| _ = told.lock().get_or_insert(why)),
             heartbeat: Duration::from_millis(tuning.heartbeat_ms),
+            rest_idle: Duration::from_millis(tuning.rest_ms),
             snapshot_every: tuning.snapshot_every,
             log_keep: tuning.log_keep,
             attest_every: tuning.attest_every,
