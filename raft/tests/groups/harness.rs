@@ -118,6 +118,7 @@ impl Machines for Plan {
 pub struct Net {
     nodes: Mutex<BTreeMap<NodeId, Groups>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
+    pub frames: AtomicU64,
     pub bulk_bytes: AtomicU64,
     pub frame_bytes_max: AtomicU64,
 }
@@ -142,6 +143,7 @@ pub struct End {
 
 impl Wire for End {
     fn send(&self, to: NodeId, bytes: Vec<u8>, bulk: bool) -> bool {
+        self.net.frames.fetch_add(1, Ordering::Relaxed);
         self.net.frame_bytes_max.fetch_max(bytes.len() as u64, Ordering::Relaxed);
         if bulk {
             self.net.bulk_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 mod failures;
 mod harness;
 mod members;
+mod rest;
 mod storage;
 
 use std::time::Duration;

@@ -1,0 +1,152 @@
+//! Groups in which nothing happens cost nothing, and are there when they are wanted.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pando_raft::{Config, GroupId, NodeId};
+
+use crate::harness::{Cluster, eventually, group, put, run};
+
+const ALL: [u32; 3] = [1, 2, 3];
+
+fn soon(config: &mut Config) {
+    config.rest_idle = Duration::from_millis(300);
+    config.checkpoint_idle = Duration::from_millis(100);
+}
+
+/// Waits until the group rests on all of these nodes.
+async fn rests(cluster: &Cluster, group: GroupId, on: &[u32]) {
+    eventually("rest", || on.iter().all(|n| cluster.nodes[n].status(group).unwrap().resting).then_some(())).await;
+}
+
+/// A node ends, and the others are told so.
+async fn ends(cluster: &mut Cluster, node: u32) {
+    cluster.close(node).await;
+    cluster.nodes.values().for_each(|groups| groups.peer_down(NodeId(node)));
+}
+
+/// A node is there again, and there are sessions.
+async fn comes_back(cluster: &mut Cluster, node: u32) {
+    cluster.open(node).await;
+    for other in cluster.ids().into_iter().filter(|other| other.0 != node) {
+        cluster.nodes[&other.0].peer_up(NodeId(node));
+        cluster.nodes[&node].peer_up(other);
+    }
+}
+
+#[test]
+fn groups_in_which_nothing_happens_send_nothing_at_all() {
+    run(async {
+        let cluster = Cluster::start(1..=3, soon).await;
+        let groups: Vec<GroupId> = (1..=20).map(group).collect();
+        for g in &groups {
+            cluster.create(*g, &ALL).await;
+            put(&cluster.nodes[&1], *g, 0).await;
+        }
+        for g in &groups {
+            rests(&cluster, *g, &ALL).await;
+        }
+        let before = cluster.net.frames.load(Ordering::Relaxed);
+        // Ten heartbeats of each group.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let sent = cluster.net.frames.load(Ordering::Relaxed) - before;
+        assert_eq!(sent, 0, "frames of groups that rest");
+        // And they answer as ever, from every node, without an election.
+        for (n, g) in groups.iter().enumerate() {
+            let term = cluster.nodes[&1].status(*g).unwrap().term;
+            put(&cluster.nodes[&(n as u32 % 3 + 1)], *g, 1).await;
+            assert_eq!(cluster.agree(*g, &ALL, 2).await.len(), 2);
+            assert_eq!(cluster.nodes[&1].status(*g).unwrap().term, term, "an election");
+        }
+        for g in &groups {
+            rests(&cluster, *g, &ALL).await;
+        }
+    });
+}
+
+#[test]
+fn a_linear_read_of_a_group_that_rests_is_answered_from_every_node() {
+    run(async {
+        let cluster = Cluster::start(1..=3, soon).await;
+        let g = group(1);
+        cluster.create(g, &ALL).await;
+        let index = put(&cluster.nodes[&1], g, 0).await;
+        rests(&cluster, g, &ALL).await;
+        for node in ALL {
+            let read = cluster.nodes[&node].linear(g, Duration::from_secs(20)).await.unwrap();
+            assert!(read >= index, "{read} on n{node}, after {index}");
+        }
+    });
+}
+
+#[test]
+fn a_group_that_rests_gets_another_leader_when_its_leaders_node_ends() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, soon).await;
+        let g = group(1);
+        cluster.create(g, &ALL).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        rests(&cluster, g, &ALL).await;
+        let first = cluster.leader(g, &ALL).await;
+        ends(&mut cluster, first).await;
+        let left: Vec<u32> = ALL.into_iter().filter(|n| *n != first).collect();
+        let began = Instant::now();
+        // Without anybody asking for it.
+        let second = cluster.leader(g, &left).await;
+        assert_ne!(second, first);
+        println!("elected after {:?}", began.elapsed());
+        put(&cluster.nodes[&left[0]], g, 1).await;
+        cluster.agree(g, &left, 2).await;
+        // One of three is away: the others rest without it, and it learns what it missed.
+        rests(&cluster, g, &left).await;
+        comes_back(&mut cluster, first).await;
+        cluster.agree(g, &ALL, 2).await;
+        rests(&cluster, g, &ALL).await;
+    });
+}
+
+#[test]
+fn a_proposal_finds_out_that_the_leader_of_a_group_that_rests_is_gone() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, soon).await;
+        let g = group(1);
+        cluster.create(g, &ALL).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        rests(&cluster, g, &ALL).await;
+        let first = cluster.leader(g, &ALL).await;
+        // Nobody is told.
+        cluster.close(first).await;
+        let left: Vec<u32> = ALL.into_iter().filter(|n| *n != first).collect();
+        put(&cluster.nodes[&left[0]], g, 1).await;
+        cluster.agree(g, &left, 2).await;
+    });
+}
+
+#[test]
+fn groups_that_rested_are_led_again_after_all_nodes_were_restarted() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, soon).await;
+        let groups: Vec<GroupId> = (1..=20).map(group).collect();
+        for g in &groups {
+            cluster.create(*g, &ALL).await;
+            put(&cluster.nodes[&1], *g, 0).await;
+        }
+        for g in &groups {
+            rests(&cluster, *g, &ALL).await;
+        }
+        for node in ALL {
+            cluster.close(node).await;
+        }
+        for node in ALL {
+            comes_back(&mut cluster, node).await;
+        }
+        // The first is asked at once, the others are found by themselves.
+        put(&cluster.nodes[&2], groups[0], 1).await;
+        for g in &groups[1..] {
+            cluster.leader(*g, &ALL).await;
+        }
+        for g in &groups {
+            rests(&cluster, *g, &ALL).await;
+        }
+    });
+}
