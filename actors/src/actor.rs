@@ -198,6 +198,7 @@ impl Form {
         }
         match self {
             Form::Hot(hot) => Ok(hot),
+            #[expect(clippy::unreachable, reason = "what was cold has become hot a line above")]
             Form::Cold(_) => unreachable!("it was woken above"),
         }
     }

@@ -70,6 +70,7 @@ impl Capability {
     }
 
     /// Reads the layout. `None` where a field has a value that nobody writes.
+    #[expect(clippy::indexing_slicing, reason = "every place and width in the layout is a constant below SIZE")]
     pub fn from_bytes(b: &[u8; Self::SIZE]) -> Option<Capability> {
         let u32_at = |i: usize| u32::from_le_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);
         let u64_at = |i: usize| u64::from(u32_at(i)) | u64::from(u32_at(i + 4)) << 32;

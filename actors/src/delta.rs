@@ -39,6 +39,7 @@ impl<'a> Writer<'a> {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`at` is where the run's count was written, and `out` only grows")]
     fn chunk(&mut self, chunk: u32, bytes: &[u8]) {
         match self.run {
             Some((at, next)) if next == chunk && self.count(at) < u16::MAX => {
@@ -55,6 +56,7 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(bytes);
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`at` is where the run's count was written, and `out` only grows")]
     fn count(&self, at: usize) -> u16 {
         u16::from_le_bytes([self.out[at], self.out[at + 1]])
     }
@@ -77,6 +79,7 @@ pub(crate) fn revert(delta: &[u8], base: &Base, memory: &mut [u8]) -> Option<()>
             let within = at % PAGE;
             let len = place.len().min(PAGE - within);
             let (front, rest) = place.split_at_mut(len);
+            #[expect(clippy::indexing_slicing, reason = "a page is given as long as it was asked for")]
             front.copy_from_slice(&base.page(at / PAGE, within + len)[within..]);
             (place, at) = (rest, at + len);
         }
@@ -95,7 +98,7 @@ fn runs(mut delta: &[u8], memory: &mut [u8], mut run: impl FnMut(&mut [u8], usiz
         if bytes.is_empty() {
             return None;
         }
-        run(&mut place[..len], start, bytes);
+        run(place.get_mut(..len)?, start, bytes);
         delta = rest;
     }
     Some(())

@@ -156,6 +156,7 @@ impl Engine {
         let mut loaded = self.0.loaded.lock();
         // Places of modules that nobody has any more; one that somebody is loading into has more than one owner.
         if loaded.len() >= 64 && !loaded.contains_key(&(hash, class)) {
+            #[expect(clippy::disallowed_methods, reason = "each place stays or goes by itself")]
             loaded.retain(|_, place| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
         }
         loaded.entry((hash, class)).or_default().clone()

@@ -181,7 +181,7 @@ pub(crate) fn seal(state: &State, body: &Rested) -> Box<[u8]> {
     };
     match rkyv::to_bytes::<rancor::Error>(&rest) {
         Ok(bytes) => bytes.as_slice().into(),
-        // The serializer writes to memory and its types have no case that fails.
+        #[expect(clippy::unreachable, reason = "the serializer writes to memory and its types have no case that fails")]
         Err(e) => unreachable!("an image could not be written: {e}"),
     }
 }

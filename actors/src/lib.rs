@@ -9,6 +9,20 @@
 //! 3. Nothing that a guest does takes the host down or shows it another guest's bytes.
 //! 4. Everything is bounded by [`pando_abi::limits`].
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::iter_over_hash_type,
+        clippy::disallowed_methods,
+        clippy::allow_attributes_without_reason
+    )
+)]
+
 mod actor;
 mod birth;
 mod capability;

@@ -5,6 +5,11 @@
 //! 1. A page is 4 KiB; the last one of a memory may be shorter.
 //! 2. What lies beyond the stored bytes of a [`Base`] is zero.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "each bound is cut to what it is a bound of; a page has at most PAGE bytes"
+)]
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 

@@ -31,8 +31,8 @@ pub(crate) fn of(shell: &Shell, shadow: &mut Shadow, module: &Module) -> [u8; 32
     for handle in state.table.free() {
         number(&mut out, u64::from(handle.0));
     }
-    for kind in Kind::ALL {
-        number(&mut out, state.table.last()[kind as usize]);
+    for (kind, last) in Kind::ALL.into_iter().zip(state.table.last()) {
+        number(&mut out, last);
         number(&mut out, state.table.opened(kind).len() as u64);
         for id in state.table.opened(kind) {
             number(&mut out, *id);

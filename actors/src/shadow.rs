@@ -7,6 +7,8 @@
 //! 2. A page that is as at birth costs a word, not a copy.
 //! 3. A hash that is there is that of the shadow's page.
 
+#![expect(clippy::indexing_slicing, reason = "a page has at most PAGE bytes, and a copy has PAGE")]
+
 use std::sync::OnceLock;
 
 use crate::{

@@ -120,6 +120,10 @@ impl From<wasmtime::Error> for Cut {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`len` is the sum of header, handles, padding and body; `refusal` has counted the handles"
+)]
 fn deliver(shell: &mut Shell, event: &Event<'_>) -> Result<(), Cut> {
     if let (Some(start), false) = (&shell.start, shell.store.data().state.started) {
         start.call(&mut shell.store, ())?;

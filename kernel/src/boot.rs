@@ -99,7 +99,7 @@ impl Machines for MachineMaker {
                 let port: Arc<dyn Port> = port.clone();
                 Box::new(Replica::new(group, self.node, port))
             }
-            // Boot sets the port before the log is opened.
+            #[expect(clippy::unreachable, reason = "boot sets the port before the log is opened")]
             None => unreachable!("a machine was asked for before boot"),
         }
     }

@@ -26,6 +26,7 @@ impl SystemDoor {
     ///
     /// # Errors
     /// If the system has no entropy to give.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn open() -> Result<SystemDoor, getrandom::Error> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);

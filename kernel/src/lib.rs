@@ -14,6 +14,19 @@
 //! 3. Time and randomness come in through [`door`]; it and every other door of a node are its [`platform`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::iter_over_hash_type,
+        clippy::disallowed_methods,
+        clippy::allow_attributes_without_reason
+    )
+)]
 
 mod admin;
 pub mod boot;

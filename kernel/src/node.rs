@@ -131,6 +131,7 @@ impl Kernel {
     ///
     /// # Panics
     /// Before boot has opened them: nothing that could ask runs by then.
+    #[expect(clippy::expect_used, reason = "boot opens the groups before anything runs that could ask")]
     pub fn groups(&self) -> &Groups {
         self.parts.groups.get().expect("groups are opened before anything runs")
     }
@@ -228,6 +229,7 @@ impl Kernel {
         let mut heard = self.heard.lock();
         if heard.len() >= HEARD_MAX {
             let cells = self.cells();
+            #[expect(clippy::disallowed_methods, reason = "each saying stays or goes by itself")]
             heard.retain(|(_, to), _| to.home != pando_abi::Home::Node || cells.get(to.id).is_some());
         }
         let known = heard.entry((group, to)).or_insert(0);
@@ -296,8 +298,7 @@ impl Kernel {
                 return Err(format!("module {hash:.8} is on no node that can be reached"));
             }
             let others: Vec<NodeId> = self.nodes_up().into_iter().filter(|n| *n != self.id()).collect();
-            if !others.is_empty() {
-                let from = others[turn % others.len()];
+            if let Some(from) = others.iter().cycle().nth(turn).copied() {
                 turn += 1;
                 let offset = self.modules().wanted_from(hash);
                 self.send_control(from, &ControlMessage::FetchModule { hash: hash.0, offset });

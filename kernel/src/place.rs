@@ -35,11 +35,13 @@ pub struct Shortage {
 }
 
 fn found(fit: &[NodeId]) -> String {
-    let names: Vec<String> = fit.iter().map(NodeId::to_string).collect();
-    match fit.len() {
-        0 => "there is none".to_owned(),
-        1 => format!("there is 1 ({})", names[0]),
-        n => format!("there are {n} ({})", names.join(", ")),
+    match fit {
+        [] => "there is none".to_owned(),
+        [one] => format!("there is 1 ({one})"),
+        many => {
+            let names: Vec<String> = many.iter().map(NodeId::to_string).collect();
+            format!("there are {} ({})", many.len(), names.join(", "))
+        }
     }
 }
 
@@ -73,7 +75,7 @@ pub fn place(group: ActorId, replicas: usize, seats: &[Seat], preferred: &[NodeI
     let mut chosen: Vec<NodeId> = order.into_iter().take(replicas).map(|(.., node)| node).collect();
     chosen.sort_unstable();
     debug_assert_eq!(chosen.len(), replicas);
-    debug_assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+    debug_assert!(chosen.is_sorted_by(|a, b| a < b));
     Ok(chosen)
 }
 

@@ -208,8 +208,8 @@ impl Kernel {
         let request: Value =
             ciborium::from_reader(&delivery.message.body[..]).map_err(|_| bad("the request is not CBOR"))?;
         let Value::Array(parts) = request else { return Err(bad("the request is not an array")) };
-        let method = parts.first().and_then(Value::as_text).ok_or_else(|| bad("the method's name is missing"))?;
-        let args = &parts[1..];
+        let named = parts.split_first().and_then(|(method, args)| Some((method.as_text()?, args)));
+        let (method, args) = named.ok_or_else(|| bad("the method's name is missing"))?;
         let name = |n: usize| args.get(n).and_then(Value::as_text).ok_or_else(|| bad("a name is missing"));
         match method {
             "lookup" => {

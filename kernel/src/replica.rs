@@ -114,6 +114,7 @@ pub struct Replica {
 fn fit(hash: ModuleHash, why: NoModule) -> String {
     match why {
         NoModule::Unfit(why) => why,
+        #[expect(clippy::panic, reason = "said above: only this replica stops")]
         NoModule::Absent(why) => panic!("module {hash:.8} is missing, so this replica cannot go on: {why}"),
     }
 }

@@ -33,7 +33,10 @@ pub(crate) fn encode_into<T>(value: &T, mut out: Vec<u8>) -> Vec<u8>
 where
     T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, Error>>,
 {
-    // Serialising plain vectors and enums into memory has no way to fail but running out of it.
+    #[expect(
+        clippy::expect_used,
+        reason = "serialising plain vectors and enums into memory fails only where memory ends"
+    )]
     let bytes = rkyv::to_bytes::<Error>(value).expect("serialising into memory");
     out.extend_from_slice(&bytes);
     out

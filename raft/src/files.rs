@@ -122,6 +122,7 @@ impl Files for SystemFiles {
 }
 
 impl OpenFile for File {
+    #[expect(clippy::indexing_slicing, reason = "`filled` is below the length wherever the loop goes on")]
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buf.len() {

@@ -45,6 +45,7 @@ impl AsyncRuntime for Runtime {
     type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
     type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;
 
+    #[expect(clippy::disallowed_methods, reason = "elections must not fall together; a simulation gives the seed")]
     fn thread_rng() -> SmallRng {
         match DRAWN.get() {
             None => SmallRng::seed_from_u64(rand::rng().next_u64()),

@@ -76,6 +76,10 @@ impl Executor {
             threads: threads::Threads::new(),
             config,
         });
+        #[expect(
+            clippy::expect_used,
+            reason = "nothing runs yet that could be lost, and without its threads nothing ever would"
+        )]
         threads::start(&executor, seats).expect("the operating system gives the scheduler its threads");
         executor
     }
@@ -99,6 +103,10 @@ impl Executor {
     /// Work was put where others can take it: wakes a worker if one sleeps and none looks for work already.
     fn call(&self) {
         if let Some(seat) = self.idle.call() {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "`idle` calls only seats that it was made with, and each has a bell"
+            )]
             self.bells[seat].unpark();
         }
     }

@@ -15,6 +15,19 @@
 //! 4. A neighbour of a task that overruns waits for one slice and a hand-over, not for the task.
 //! 5. While nothing runs, nothing wakes up.
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::iter_over_hash_type,
+        clippy::disallowed_methods,
+        clippy::allow_attributes_without_reason
+    )
+)]
 
 mod berth;
 mod budget;

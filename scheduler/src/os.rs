@@ -1,7 +1,7 @@
 //! The two things that we ask of the operating system directly: a thread's processor time, and to be weaker than others.
 //!
 //! The only file with `unsafe` in it.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "the only way to ask the operating system")]
 
 /// Processor time that the calling thread has used, in nanoseconds.
 pub(crate) fn thread_cpu_ns() -> u64 {

@@ -8,6 +8,11 @@
 //!    [`SLOT_TURNS_MAX`] times before the same task of its priority, and never before one that the rotation puts first.
 //! 3. A task that waits, here or in the injector, is reached after finitely many turns of a worker, whatever else arrives.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "levels are numbered by `Priority`, and every array here has one place for each"
+)]
+
 use crossbeam_deque as deque;
 
 use crate::limits::{INJECTOR_TURNS, LOCAL_TASKS_MAX, SLOT_TURNS_MAX, STEAL_TASKS_MAX};

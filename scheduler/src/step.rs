@@ -7,6 +7,11 @@
 //! 1. The same seed and the same calls give the same run.
 //! 2. No lock is held while a task runs or a timer fires.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "levels are numbered by `Priority`; workers and tasks are drawn from below the number that there are"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -11,6 +11,12 @@
 //! 3. Two timers of the same time are always in the same slot, in the order of setting.
 //! 4. An id is never valid for another timer: an entry that is used again has another generation (of 2^32).
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a time has six bits for each level; `entries` never shrinks, and what is linked has its payload"
+)]
+
 use crate::limits::TIMERS_MAX;
 
 const BITS: u32 = 6;

@@ -58,7 +58,7 @@ macro_rules! calls {
             }
             /// Type of the result, if there is one.
             pub const fn result(self) -> Option<Value> {
-                match self { $(Call::$variant => { let r: &[Value] = &[$(Value::$ret)?]; if r.is_empty() { None } else { Some(r[0]) } })* }
+                match self { $(Call::$variant => { let r: &[Value] = &[$(Value::$ret)?]; match r { [] => None, [one, ..] => Some(*one) } })* }
             }
         }
     };

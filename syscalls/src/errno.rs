@@ -32,7 +32,7 @@ macro_rules! errnos {
     };
 }
 
-#[allow(non_camel_case_types)]
+#[expect(non_camel_case_types, reason = "the names of errors are written as guests see them")]
 mod table {
     errnos! {
         /// The target has ended, and nothing will be delivered to it again.

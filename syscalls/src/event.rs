@@ -113,6 +113,7 @@ impl EventHeader {
     }
 
     /// Reads the layout; `None` if there are fewer than [`Self::SIZE`] bytes.
+    #[expect(clippy::indexing_slicing, reason = "every place and width in the layout is a constant below SIZE")]
     pub fn from_bytes(bytes: &[u8]) -> Option<EventHeader> {
         let b: &[u8; Self::SIZE] = bytes.get(..Self::SIZE)?.try_into().ok()?;
         let u16_at = |i: usize| u16::from_le_bytes([b[i], b[i + 1]]);

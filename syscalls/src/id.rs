@@ -41,10 +41,8 @@ macro_rules! bytes_id {
         /// Lower-case hexadecimal. `{:.4}` prints the first four digits.
         impl core::fmt::Display for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                let digits = f.precision().unwrap_or(2 * $len).min(2 * $len);
-                for i in 0..digits {
-                    let byte = self.0[i / 2];
-                    let nibble = if i % 2 == 0 { byte >> 4 } else { byte & 15 };
+                let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                for nibble in nibbles.take(f.precision().unwrap_or(usize::MAX)) {
                     write!(f, "{nibble:x}")?;
                 }
                 Ok(())
@@ -58,14 +56,14 @@ macro_rules! bytes_id {
                 if text.len() != 2 * $len {
                     return None;
                 }
+                let nibble = |digit: u8| match digit {
+                    b'0'..=b'9' => Some(digit - b'0'),
+                    b'a'..=b'f' => Some(digit - b'a' + 10),
+                    _ => None,
+                };
                 let mut out = [0u8; $len];
-                for (i, digit) in text.iter().enumerate() {
-                    let value = match digit {
-                        b'0'..=b'9' => digit - b'0',
-                        b'a'..=b'f' => digit - b'a' + 10,
-                        _ => return None,
-                    };
-                    out[i / 2] = out[i / 2] << 4 | value;
+                for (byte, [high, low]) in out.iter_mut().zip(text.as_chunks::<2>().0) {
+                    *byte = nibble(*high)? << 4 | nibble(*low)?;
                 }
                 Some($name(out))
             }

@@ -141,6 +141,7 @@ impl SpawnSpec {
     }
 
     /// Reads the layout. `None` where a field has a value that the contract does not know.
+    #[expect(clippy::indexing_slicing, reason = "every place and width in the layout is a constant below SIZE")]
     pub fn from_bytes(bytes: &[u8]) -> Option<SpawnSpec> {
         let b: &[u8; Self::SIZE] = bytes.get(..Self::SIZE)?.try_into().ok()?;
         let u32_at = |i: usize| u32::from_le_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);

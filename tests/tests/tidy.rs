@@ -101,6 +101,22 @@ fn nothing_is_left_to_do() {
 }
 
 #[test]
+fn what_a_node_is_made_of_denies_what_can_panic_and_what_two_nodes_see_differently() {
+    let crates = ["syscalls", "scheduler", "actors", "transport", "raft", "kernel", "kernel/admin"];
+    let lints = ["unwrap_used", "expect_used", "indexing_slicing", "panic", "unreachable", "iter_over_hash_type"];
+    let lints = lints.iter().chain(&["disallowed_methods", "allow_attributes_without_reason"]);
+    let mut complaints = Vec::new();
+    for path in crates.map(|krate| format!("{krate}/src/lib.rs")) {
+        let text = fs::read_to_string(root().join(&path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let denied = text.split_once("deny(\n").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(list, _)| list);
+        let denied: Vec<&str> = denied.split(',').map(str::trim).collect();
+        let missing = lints.clone().map(|l| format!("clippy::{l}")).filter(|l| !denied.contains(&l.as_str()));
+        complaints.extend(missing.map(|l| format!("{path}: deny `{l}`, as the others do")));
+    }
+    demand(complaints);
+}
+
+#[test]
 fn no_path_of_somebodys_machine_is_in_a_file() {
     let needles = [("/wo", "rk/main"), ("/wo", "rk/shared"), ("/ro", "ot/."), ("/tm", "p/w/"), ("/tm", "p/bash")];
     let needles: Vec<String> = needles.iter().map(|(a, b)| format!("{a}{b}")).collect();

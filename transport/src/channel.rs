@@ -37,7 +37,12 @@ impl Channel {
 
     /// Its name, for people.
     pub fn name(self) -> &'static str {
-        ["raft", "control", "actor", "bulk"][self as usize]
+        match self {
+            Channel::Raft => "raft",
+            Channel::Control => "control",
+            Channel::Actor => "actor",
+            Channel::Bulk => "bulk",
+        }
     }
 }
 

@@ -103,6 +103,7 @@ impl Decoder {
                 continue;
             }
             let n = piece.len().min(HEADER_BYTES - self.head_len);
+            #[expect(clippy::indexing_slicing, reason = "`n` is at most what the header lacks")]
             piece.copy_to_slice(&mut self.head[self.head_len..self.head_len + n]);
             self.head_len += n;
             if self.head_len < HEADER_BYTES {
@@ -132,6 +133,7 @@ impl Decoder {
     fn grow(&mut self, piece: &mut Bytes, out: &mut Vec<Bytes>) {
         let n = piece.len().min(self.missing);
         // Grows by doubling as bytes arrive; never by what the header promised.
+        #[expect(clippy::indexing_slicing, reason = "`n` is at most the piece's length")]
         self.body.extend_from_slice(&piece[..n]);
         piece.advance(n);
         self.missing -= n;

@@ -79,11 +79,11 @@ impl Hello {
     /// Reads what the other side says, as far as the two versions allow it. `ours` is what this side says.
     pub fn read(bytes: &[u8], ours: &Hello) -> Result<Hello, Close> {
         let bad = |text: &str| Close::new(CloseCode::Malformed, text);
-        if bytes.len() < 12 || &bytes[0..4] != MAGIC {
+        let Some(front) = bytes.first_chunk::<12>().filter(|front| front[0..4] == *MAGIC) else {
             return Err(bad("this is no hello"));
-        }
-        let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let versions = Versions { newest: word(4), oldest: word(6) };
+        };
+        let newest = u16::from_le_bytes([front[4], front[5]]);
+        let versions = Versions { newest, oldest: u16::from_le_bytes([front[6], front[7]]) };
         common(ours.versions, versions)?;
         let Some(bytes) = bytes.first_chunk::<HELLO_BYTES>() else {
             return Err(bad("the hello is cut short"));

@@ -34,10 +34,8 @@ impl PublicKey {
 /// Lower-case hexadecimal. `{:.8}` prints the first eight digits.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = f.precision().unwrap_or(64).min(64);
-        for i in 0..digits {
-            let byte = self.0[i / 2];
-            let nibble = if i % 2 == 0 { byte >> 4 } else { byte & 15 };
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        for nibble in nibbles.take(f.precision().unwrap_or(usize::MAX)) {
             write!(f, "{nibble:x}")?;
         }
         Ok(())
@@ -92,6 +90,10 @@ pub enum IdentityError {
 
 impl Identity {
     /// Draws a new key.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a key is drawn once in a node's life, and from nothing less than the system's entropy"
+    )]
     pub fn generate() -> Result<Identity, IdentityError> {
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|e| IdentityError::Entropy(e.to_string()))?;
@@ -149,6 +151,7 @@ impl Identity {
         blake3::derive_key(purpose, self.key.as_bytes())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the name of a scratch file; nothing of the realm depends on it")]
     fn store_new(&self, path: &Path) -> io::Result<()> {
         let mut nonce = [0u8; 8];
         getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
@@ -205,13 +208,13 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 {
         return None;
     }
+    let nibble = |digit: u8| match digit {
+        b'A'..=b'F' => None,
+        _ => char::from(digit).to_digit(16),
+    };
     let mut out = [0u8; 32];
-    for (i, digit) in text.iter().enumerate() {
-        let value = (*digit as char).to_digit(16)? as u8;
-        if digit.is_ascii_uppercase() {
-            return None;
-        }
-        out[i / 2] = out[i / 2] << 4 | value;
+    for (byte, [high, low]) in out.iter_mut().zip(text.as_chunks::<2>().0) {
+        *byte = (nibble(*high)? << 4 | nibble(*low)?) as u8;
     }
     Some(out)
 }

@@ -8,6 +8,8 @@
 //!    [`MemoryNet::drop_next`] and [`MemoryNet::duplicate_next`] break the order's promise, and only when told.
 //! 3. The two ends of a broken session learn of it at different times.
 
+#![expect(clippy::indexing_slicing, reason = "a side is 0 or 1")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -227,7 +229,7 @@ impl Net {
         let mut out = Vec::new();
         let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
         for (i, a) in nodes.iter().enumerate() {
-            for b in &nodes[i + 1..] {
+            for b in nodes.iter().skip(i + 1) {
                 let id = PairId::of(*a, *b);
                 if !self.pairs.contains_key(&id) && self.connectable(id) {
                     out.push(Possible::Connect(id));

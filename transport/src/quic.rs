@@ -184,6 +184,7 @@ pub struct Quic {
 impl Quic {
     /// Listens, and keeps a session with every other member from now on. To be called within a tokio runtime, on which it
     /// then runs.
+    #[expect(clippy::disallowed_methods, reason = "of real connections only: a simulation has `MemoryNet`")]
     pub fn start(config: QuicConfig) -> Result<(Arc<Quic>, Events), StartError> {
         config.check()?;
         if tokio::runtime::Handle::try_current().is_err() {

@@ -64,9 +64,10 @@ impl Span {
 
 /// The part of `bytes` that is kept, as text; other bytes than UTF-8 become U+FFFD.
 pub(super) fn text(bytes: &[u8], max: usize) -> String {
-    let cut = &bytes[..bytes.len().min(max)];
+    let cut = bytes.get(..max).unwrap_or(bytes);
     // A character that the cut goes through is left out, not replaced.
     let cut = match std::str::from_utf8(cut) {
+        #[expect(clippy::indexing_slicing, reason = "what is valid is a part of it")]
         Err(e) if bytes.len() > max && e.error_len().is_none() => &cut[..e.valid_up_to()],
         _ => cut,
     };

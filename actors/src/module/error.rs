@@ -107,6 +107,7 @@ pub(super) fn nearest(name: &str) -> Option<Call> {
 }
 
 /// How many letters have to be added, dropped or changed.
+#[expect(clippy::indexing_slicing, reason = "`row` is one longer than `b`, and `j` is a place in `b`")]
 fn edits(a: &str, b: &str) -> usize {
     let b = b.as_bytes();
     let mut row: Vec<usize> = (0..=b.len()).collect();

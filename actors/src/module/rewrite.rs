@@ -51,6 +51,7 @@ pub(super) fn rewrite(wasm: &[u8], facts: &Facts) -> Result<Vec<u8>, ModuleError
             Payload::StartSection { .. } => {}
             other => {
                 if let Some((id, range)) = other.as_section() {
+                    #[expect(clippy::indexing_slicing, reason = "the parser has found the section in these bytes")]
                     module.section(&RawSection { id, data: &wasm[range] });
                 }
             }

@@ -102,6 +102,10 @@ pub fn origin(user: &PublicKey) -> [u8; 16] {
 
 impl<D: Dial> Client<D> {
     /// A client over another way to dial.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client is outside of every node: nothing is replicated from here but its commands"
+    )]
     pub fn with(dial: D, origin: [u8; 16], endpoints: Vec<Endpoint>, patience: Patience) -> Client<D> {
         let sessions = Mutex::new(Sessions { open: BTreeMap::new(), favourite: None });
         // Two clients of one person must not share keys; a clock alone could stand still.

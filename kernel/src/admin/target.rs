@@ -72,6 +72,7 @@ pub(super) fn node_of(text: &str) -> Option<NodeId> {
 }
 
 /// Levenshtein's distance, for names short enough to be typed.
+#[expect(clippy::indexing_slicing, reason = "`row` is one longer than `b`, and `j` is a place in `b`")]
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -116,7 +116,7 @@ impl Root {
         members.sort_unstable_by_key(|member| member.node);
         let users: BTreeSet<[u8; 32]> = users.into_iter().collect();
         let keys: BTreeSet<[u8; 32]> = members.iter().map(|member| member.key).collect();
-        let twice = members.windows(2).any(|pair| pair[0].node == pair[1].node) || keys.len() != members.len();
+        let twice = members.array_windows().any(|[a, b]| a.node == b.node) || keys.len() != members.len();
         let (Some(first), Some(last)) = (members.first(), members.last()) else {
             return refuse(Errno::BAD_REQUEST, "a realm needs a first node", "found it with one node or more");
         };
@@ -371,8 +371,7 @@ impl Root {
             return if self.ended.has(&id) { Err(self.gone(id)) } else { refuse_group(id) };
         };
         voters.sort_unstable();
-        if voters.is_empty() || voters.len() > limits::REPLICAS_MAX || voters.windows(2).any(|pair| pair[0] == pair[1])
-        {
+        if voters.is_empty() || voters.len() > limits::REPLICAS_MAX || voters.array_windows().any(|[a, b]| a == b) {
             let text = format!("a group has 1 to {} voters, none twice", limits::REPLICAS_MAX);
             return refuse(Errno::BAD_REQUEST, text, "name each node once");
         }

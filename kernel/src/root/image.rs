@@ -92,7 +92,7 @@ impl Root {
     /// # Errors
     /// If it is not an image of `realm`'s root group, or a damaged one.
     pub fn from_snapshot(realm: RealmId, image: &[u8]) -> Result<Root, ImageError> {
-        let (header, rows) = image.split_at_checked(HEADER_BYTES).ok_or(ImageError::Foreign)?;
+        let (header, rows) = image.split_first_chunk::<HEADER_BYTES>().ok_or(ImageError::Foreign)?;
         if header[..8] != *MAGIC {
             return Err(ImageError::Foreign);
         }

@@ -85,7 +85,7 @@ impl Root {
                 group.voter_ids().iter().all(|node| self.members.get(node).is_some_and(|m| m.role == Role::Voter));
             must(seated, "a group's voters are voters of the realm")?;
             must((1..=limits::REPLICAS_MAX).contains(&group.voters.len()), "a group has voters, and not too many")?;
-            must(group.voters.windows(2).all(|pair| pair[0] < pair[1]), "voters are in order, none twice")?;
+            must(group.voters.is_sorted_by(|a, b| a < b), "voters are in order, none twice")?;
             must(SpawnSpec::from_bytes(&group.spec).is_some(), "a group's limits can be read")?;
             must(self.modules.has(&group.module), "a group's module is known")?;
             must(group.ended.is_none() && !self.ended.has(&group.id), "a group is alive or has ended, not both")?;

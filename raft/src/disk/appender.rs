@@ -110,6 +110,11 @@ impl Appender {
             Queue::Task(tx, desk)
         } else {
             let (tx, rx) = channel();
+            #[expect(
+                clippy::disallowed_methods,
+                clippy::expect_used,
+                reason = "the log's one thread; a node that cannot have it must not come up"
+            )]
             let thread = std::thread::Builder::new()
                 .name("pando-log".into())
                 .spawn(move || writer.run(rx))
@@ -252,6 +257,10 @@ impl Writer {
                 self.write(std::mem::take(&mut batch), end);
                 lazy_since = None;
             } else if !batch.log.is_empty() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "when to sync what nobody waits for: no answer depends on it"
+                )]
                 lazy_since.get_or_insert_with(Instant::now);
             }
             if end {

@@ -45,6 +45,7 @@ pub(crate) struct Meta {
 }
 
 /// The bytes of a snapshot file.
+#[expect(clippy::indexing_slicing, reason = "the first HEADER bytes have just been written")]
 pub(crate) fn pack(meta: &Meta, image: &[u8]) -> Bytes {
     let meta = encode(meta);
     let mut out = Vec::with_capacity(HEADER + meta.len() + image.len());
@@ -61,6 +62,7 @@ pub(crate) fn pack(meta: &Meta, image: &[u8]) -> Bytes {
 }
 
 /// The parts of a snapshot file.
+#[expect(clippy::indexing_slicing, reason = "the length is checked first: it is that of header, meta and image")]
 pub(crate) fn unpack(file: &Bytes) -> Result<(Meta, Bytes), Malformed> {
     let bad = |why: &str| Malformed::Invalid { what: "snapshot", why: why.to_string() };
     let number = |at: usize| -> Option<u64> { Some(u64::from_le_bytes(file.get(at..at + 8)?.try_into().ok()?)) };

@@ -52,10 +52,10 @@ impl Assembler {
         if entry.parts.len() != parts {
             return Err(format!("part of {parts}, but its packet has {}", entry.parts.len()));
         }
-        if entry.parts[part].is_none() {
+        if let Some(place @ None) = entry.parts.get_mut(part) {
             entry.bytes += bytes.len();
             self.bytes += bytes.len();
-            entry.parts[part] = Some(bytes);
+            *place = Some(bytes);
         }
         if entry.parts.iter().all(Option::is_some) {
             let whole = self.waiting.remove(&id).map(|w| {

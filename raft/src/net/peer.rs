@@ -109,6 +109,10 @@ impl Peer {
         let mut offset = 0;
         loop {
             let end = bytes.len().min(offset + CHUNK_BYTES);
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "`offset` is at most the length: 0, or an answer that was checked"
+            )]
             let ask = Ask::Snapshot {
                 vote: vote.into(),
                 transfer,

@@ -78,6 +78,10 @@ impl Context {
             ticket
         };
         seat.local.spill(&executor.injector);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "seats are numbered from 0 to the workers' number, and there is one of everything for each"
+        )]
         let counts = &executor.counts[seat.index];
         counts.hand_overs.add(1);
         if let Err(seat) = threads::give(executor, seat) {

@@ -72,6 +72,7 @@ impl Threads {
 }
 
 /// Starts everything: a thread per seat, one spare, ticks and timers.
+#[expect(clippy::disallowed_methods, reason = "this is where the scheduler's threads come from")]
 pub(super) fn start(executor: &Arc<Executor>, seats: impl IntoIterator<Item = Box<Seat>>) -> io::Result<()> {
     let mut state = executor.threads.state.lock();
     for seat in seats {
@@ -89,6 +90,7 @@ pub(super) fn start(executor: &Arc<Executor>, seats: impl IntoIterator<Item = Bo
 }
 
 /// Gives a seat to a spare thread. `Err`: there is none and none can be made.
+#[expect(clippy::expect_used, reason = "the thread that would have taken the seat out of the berth was never made")]
 pub(super) fn give(executor: &Arc<Executor>, seat: Box<Seat>) -> Result<(), Box<Seat>> {
     let mut state = executor.threads.state.lock();
     if state.closed {
@@ -127,6 +129,7 @@ fn add_spare(executor: &Arc<Executor>, state: &mut State) -> io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is where the scheduler's threads come from")]
 fn spawn(executor: &Arc<Executor>, state: &mut State, berth: Arc<Berth<Box<Seat>>>) -> io::Result<()> {
     state.handles.retain(|handle| !handle.is_finished());
     let name = format!("pando-work-{}", state.made);

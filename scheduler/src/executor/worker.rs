@@ -68,6 +68,10 @@ impl Seat {
     }
 
     /// Looks everywhere, again and again for a little while: to be called across cores costs more than that.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long to look for work is measured, whatever clock the timers have"
+    )]
     fn look(&mut self, executor: &Executor) -> Option<Task> {
         let start = Instant::now();
         let mut pause = 1;
@@ -86,6 +90,10 @@ impl Seat {
         }
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "seats are numbered from 0 to the workers' number, and there is one of everything for each"
+    )]
     fn look_once(&mut self, executor: &Executor) -> Option<Task> {
         if let Some(task) = self.local.take_from(&executor.injector) {
             return Some(task);
@@ -100,6 +108,11 @@ impl Seat {
         Some(task)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::indexing_slicing,
+        reason = "how long it slept is measured, whatever clock the timers have; there are counts for each seat"
+    )]
     fn sleep(&mut self, executor: &Executor, looked: bool) {
         let counts = &executor.counts[self.index];
         counts.parks.add(1);
@@ -194,6 +207,10 @@ impl Context {
 
     fn turn(&self, task: Task) {
         let (executor, header) = (&*self.executor, task.header());
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "seats are numbered from 0 to the workers' number, and there is one of everything for each"
+        )]
         let (config, counts) = (&executor.config, &executor.counts[self.index.get()]);
         header.begin();
         counts.turns.add(1);

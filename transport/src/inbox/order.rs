@@ -3,6 +3,8 @@
 //! Pure. Strictly by urgency, except that every sixteenth turn goes to the least urgent lane that waits: raft never queues
 //! behind actors, and bulk never starves.
 
+#![expect(clippy::indexing_slicing, reason = "there is one place for each channel in every array")]
+
 use crate::channel::Channel;
 
 /// Every how many turns the order is turned round.

@@ -2,6 +2,8 @@
 //!
 //! Pure. Side 0 is the node with the lower number.
 
+#![expect(clippy::indexing_slicing, reason = "a side is 0 or 1; there is one place for each channel in every array")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

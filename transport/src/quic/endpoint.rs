@@ -115,6 +115,7 @@ struct ResetKey([u8; 32]);
 
 impl HmacKey for ResetKey {
     fn sign(&self, data: &[u8], out: &mut [u8]) {
+        #[expect(clippy::indexing_slicing, reason = "quinn asks for `signature_len` bytes")]
         out.copy_from_slice(&blake3::keyed_hash(&self.0, data).as_bytes()[..out.len()]);
     }
 
@@ -141,6 +142,7 @@ impl ConnectionIdGenerator for RandomIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut id = [0; 8];
         // Without randomness ids repeat, connections collide, and none is made: safe, and TLS fails as well.
+        #[expect(clippy::disallowed_methods, reason = "of real connections only: a simulation has `MemoryNet`")]
         getrandom::fill(&mut id).ok();
         ConnectionId::new(&id)
     }

@@ -108,7 +108,7 @@ async fn read(
                 return Err(Close::new(CloseCode::Malformed, text));
             }
         };
-        for piece in &mut pieces[..n] {
+        for piece in pieces.iter_mut().take(n) {
             let mut piece = std::mem::take(piece);
             if channel.is_none() && !piece.is_empty() {
                 channel = Some(claim(piece.get_u8(), &claimed)?);

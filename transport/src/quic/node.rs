@@ -96,6 +96,7 @@ struct Link {
 const ORDERS: usize = 4;
 
 impl Node {
+    #[expect(clippy::disallowed_methods, reason = "of real connections only: a simulation has `MemoryNet`")]
     pub fn new(
         ours: Hello,
         limits: Limits,

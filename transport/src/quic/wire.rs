@@ -3,6 +3,8 @@
 //! 1. A writer takes everything that waits, up to a batch, and writes it at once: under load many frames share one write.
 //! 2. A queue's budget is freed when QUIC has taken the bytes, and QUIC takes no more of a channel than its window.
 
+#![expect(clippy::indexing_slicing, reason = "there is one place for each channel in every array")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -72,7 +74,7 @@ impl Wire {
     }
 
     pub fn queued_bytes(&self) -> [usize; 4] {
-        std::array::from_fn(|i| self.lanes[i].outbox.lock().used())
+        self.lanes.each_ref().map(|lane| lane.outbox.lock().used())
     }
 
     /// Writes one channel until the session finishes or the connection is lost.
