@@ -16,6 +16,8 @@ mod attest;
 mod chain;
 mod codec;
 mod config;
+#[doc(hidden)]
+pub mod decoders;
 mod disk;
 mod entry;
 mod error;
