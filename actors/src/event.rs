@@ -4,6 +4,15 @@ use pando_abi::{Errno, EventKind, ExitKind};
 
 use crate::Capability;
 
+/// What its kernel counts for an actor, as it is before the event: part of what the actor's limits are held against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Children that are alive.
+    pub children: u32,
+    /// Links.
+    pub links: u32,
+}
+
 /// One event for an actor. Time and entropy come in here and nowhere else.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
@@ -23,6 +32,8 @@ pub struct Event<'a> {
     pub seed: u64,
     /// The one-time right to answer, if it is a call.
     pub reply: Option<Capability>,
+    /// What the actor has that is counted outside of it.
+    pub tally: Tally,
     /// Capabilities that came along.
     pub handles: &'a [Capability],
     /// Bytes that came along.
@@ -41,6 +52,7 @@ impl Event<'_> {
             badge: 0,
             seed: 0,
             reply: None,
+            tally: Tally { children: 0, links: 0 },
             handles: &[],
             body: &[],
         }

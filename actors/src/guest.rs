@@ -10,7 +10,7 @@ use pando_abi::{ActorId, Address, Handle, ModuleHash, Rights, limits};
 use wasmtime::{Memory, ResourceLimiter};
 
 use crate::{
-    Capability, Effect, Event,
+    Capability, Effect, Event, Tally,
     birth::{Birth, Limits},
     engine::Class,
     shell::is_no_memory,
@@ -100,10 +100,15 @@ pub(crate) struct Guest {
     pub(crate) asked: usize,
     pub(crate) asked_bytes: usize,
     pub(crate) children: u32,
+    pub(crate) links: u32,
+    /// What there was before the event.
+    pub(crate) tally: Tally,
     pub(crate) lines: usize,
     pub(crate) stop: Option<Stop>,
     /// Epoch ticks that passed inside this handler.
     pub(crate) ticks: u32,
+    /// Elements of all tables of the instance.
+    table_elements: usize,
 }
 
 impl Guest {
@@ -124,9 +129,12 @@ impl Guest {
             asked: 0,
             asked_bytes: 0,
             children: 0,
+            links: 0,
+            tally: Tally::default(),
             lines: 0,
             stop: None,
             ticks: 0,
+            table_elements: 0,
         }
     }
 
@@ -140,6 +148,8 @@ impl Guest {
         self.asked = 0;
         self.asked_bytes = 0;
         self.children = 0;
+        self.links = 0;
+        self.tally = event.tally;
         self.lines = 0;
         self.stop = None;
         self.ticks = 0;
@@ -169,7 +179,15 @@ impl ResourceLimiter for Guest {
         Ok(())
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= limits::TABLE_ELEMENTS_MAX && maximum.is_none_or(|max| desired <= max))
+    /// The limit is one for all tables together: a module may have many. Whatever is allowed here happens: growing fails only
+    /// over the maximum.
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let fits = growth <= limits::TABLE_ELEMENTS_MAX - self.table_elements;
+        if !fits || maximum.is_some_and(|max| desired > max) {
+            return Ok(false);
+        }
+        self.table_elements += growth;
+        Ok(true)
     }
 }

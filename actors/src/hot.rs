@@ -13,7 +13,7 @@
 use pando_abi::{EventKind, ExitKind};
 
 use crate::{
-    Body, Capability, Effect, Event, Exit, Handled, Handles, Limits, Module, delta,
+    Body, Capability, Effect, Event, Exit, Handled, Handles, Limits, Module, Tally, delta,
     guest::State,
     image::{self, Rested},
     root,
@@ -56,19 +56,20 @@ struct Noted {
     badge: u64,
     seed: u64,
     reply: Option<Capability>,
+    tally: Tally,
     handles: Handles,
     body: Body,
 }
 
 impl Noted {
     fn new(event: &Event<'_>) -> Noted {
-        let Event { kind, flags, status, time_ns, token, badge, seed, reply, handles, body } = *event;
+        let Event { kind, flags, status, time_ns, token, badge, seed, reply, tally, handles, body } = *event;
         let (handles, body) = (Handles::from_slice(handles), Body::from_slice(body));
-        Noted { kind, flags, status, time_ns, token, badge, seed, reply, handles, body }
+        Noted { kind, flags, status, time_ns, token, badge, seed, reply, tally, handles, body }
     }
 
     fn event(&self) -> Event<'_> {
-        let Noted { kind, flags, status, time_ns, token, badge, seed, reply, handles, body } = self;
+        let Noted { kind, flags, status, time_ns, token, badge, seed, reply, tally, handles, body } = self;
         Event {
             kind: *kind,
             flags: *flags,
@@ -78,6 +79,7 @@ impl Noted {
             badge: *badge,
             seed: *seed,
             reply: *reply,
+            tally: *tally,
             handles,
             body,
         }

@@ -26,6 +26,8 @@
 mod actor;
 mod birth;
 mod capability;
+#[doc(hidden)]
+pub mod decoders;
 mod delta;
 mod effect;
 mod engine;
@@ -51,7 +53,7 @@ pub use birth::{Birth, Limits};
 pub use capability::{CapKind, Capability};
 pub use effect::Effect;
 pub use engine::{Class, Engine, EngineConfig, EngineError, OnEpoch, Verdict};
-pub use event::{Event, Exit, Handled};
+pub use event::{Event, Exit, Handled, Tally};
 pub use image::{Image, ImageError};
 pub use mailbox::Mailbox;
 pub use message::{Body, Handles, Message};

@@ -124,6 +124,12 @@ impl std::fmt::Debug for Module {
     }
 }
 
+/// What a module is compiled from, for [`crate::decoders`]: everything that happens to its bytes before that.
+pub(crate) fn prepare(wasm: &[u8]) -> Result<Vec<u8>, ModuleError> {
+    check_front(wasm)?;
+    rewrite::rewrite(wasm, &inspect::inspect(wasm)?)
+}
+
 /// A module from its bytes, which [`check_front`] has passed.
 pub(crate) fn load(
     engine: &ClassEngine,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use pando_abi::{ActorId, NodeId};
+use pando_abi::{ActorId, NodeId, limits};
 use pando_raft::{GroupEvent, Groups, Machine, Machines, blocking};
 use pando_transport::Identity;
 use ractor::Actor;
@@ -38,12 +38,14 @@ pub struct NodeConfig {
     pub dir: PathBuf,
     /// Worker threads; `None`: one for each core, two at least.
     pub workers: Option<usize>,
+    /// Plain actors that it takes at most.
+    pub actors_max: usize,
 }
 
 impl NodeConfig {
     /// The usual settings for the node in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> NodeConfig {
-        NodeConfig { dir: dir.into(), workers: None }
+        NodeConfig { dir: dir.into(), workers: None, actors_max: limits::NODE_ACTORS_MAX }
     }
 }
 
@@ -126,7 +128,8 @@ impl Node {
     /// # Errors
     /// What is wrong and how to mend it.
     pub async fn on(platform: Platform, dir: PathBuf, genesis: Genesis, id: NodeId) -> Result<Node, NodeError> {
-        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft } = platform;
+        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft, actors_max } =
+            platform;
         let root = RootView::new(genesis.realm);
         let maker = Arc::new(MachineMaker { node: id, root: root.clone(), port: OnceLock::new() });
         let modules = Modules::open(engine, &store).map_err(|e| other("the module store")(&e))?;
@@ -140,7 +143,7 @@ impl Node {
                 runtime: tokio::runtime::Handle::current(),
                 scheduler,
                 modules,
-                cells: Cells::default(),
+                cells: Cells::new(actors_max),
                 transport: transport.clone(),
                 groups: OnceLock::new(),
                 root,

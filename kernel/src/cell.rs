@@ -32,6 +32,7 @@ use crate::{
 pub struct Cell {
     header: Header,
     address: Address,
+    parent: Address,
     kernel: Weak<Kernel>,
     this: Weak<Cell>,
     post: Mutex<Post>,
@@ -130,6 +131,7 @@ impl Cell {
         Arc::new_cyclic(|this| Cell {
             header: Header::new(priority),
             address: order.child,
+            parent: order.parent.address,
             kernel: Arc::downgrade(kernel),
             this: this.clone(),
             post: Mutex::new(Post { mailbox: Mailbox::default(), open: true, bounces: 0 }),
@@ -283,6 +285,7 @@ impl Cell {
     /// The first turn.
     fn first(&self, order: SpawnOrder, module: Result<Arc<Module>, String>, kernel: &Arc<Kernel>) -> Life {
         let supervisor = Supervisor::new(&order.spec);
+        let passed = order.handles.clone();
         let made = module
             .map_err(|why| exit(ExitKind::BadModule, why))
             .and_then(|module| self.start(order, module, supervisor, kernel));
@@ -293,6 +296,7 @@ impl Cell {
             }
             Err(why) => {
                 kernel.log(self.address, 1, format!("could not start, {}", crate::process::describe(&why)));
+                kernel.answer_for(self.address, &passed, Errno::DEAD);
                 kernel.remember_end(self.address, &why);
                 Life::Ended
             }
@@ -332,7 +336,8 @@ impl Cell {
         kernel.log(self.address, 3, format!("restart {}", living.supervisor.restarts));
         let again = self.start(living.order.clone(), living.module.clone(), living.supervisor.clone(), kernel);
         match again {
-            Ok(fresh) => {
+            Ok(mut fresh) => {
+                fresh.process = Process::reborn(*fresh.process.identity(), living.process.clone());
                 *living = fresh;
                 let input = living.start_input(true);
                 self.handle(living, input, kernel)
@@ -354,7 +359,12 @@ impl Cell {
                     }
                     kernel.deliver(self.address, to, input);
                 }
-                Action::Spawn(order) => kernel.spawn(*order),
+                Action::Spawn(order) => {
+                    if order.child.home == pando_abi::Home::Node && order.child.node != kernel.id() {
+                        self.far.store(true, Ordering::Relaxed);
+                    }
+                    kernel.spawn(*order);
+                }
                 Action::Alarm { at_ns, alarm } => {
                     let sink: Weak<dyn TimerSink> = self.this.clone();
                     let id = kernel.scheduler().timer(at_ns, sink, alarm_key(alarm));
@@ -382,6 +392,7 @@ impl Cell {
             }
         }
         kernel.forget(self.address, self.events());
+        kernel.child_ended(self.parent, self.address);
         for input in left {
             // Who wants to know of the end is told how it was, which the kernel remembers by now.
             if matches!(input, Input::Watch { .. } | Input::Link { .. }) {

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use pando_abi::ActorId;
@@ -36,8 +39,9 @@ impl Hasher for IdHasher {
 type Shard = RwLock<HashMap<ActorId, Arc<Cell>, BuildHasherDefault<IdHasher>>>;
 
 /// See the module.
-#[derive(Default)]
 pub struct Cells {
+    places: usize,
+    taken: AtomicUsize,
     shards: [Shard; SHARDS],
     /// Actors that have a name already and no cell yet.
     expected: Mutex<BTreeSet<ActorId>>,
@@ -45,6 +49,38 @@ pub struct Cells {
 }
 
 impl Cells {
+    /// A table for so many.
+    pub fn new(places: usize) -> Cells {
+        Cells {
+            places,
+            taken: AtomicUsize::new(0),
+            shards: Default::default(),
+            expected: Mutex::default(),
+            ends: Mutex::default(),
+        }
+    }
+
+    /// How many actors there may be.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// Takes a place for one more actor. `false`: there is none.
+    pub fn take_place(&self) -> bool {
+        let one_more = |taken| (taken < self.places).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Gives a place back: its actor was not put in.
+    pub fn leave_place(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Is there no place?
+    pub fn is_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.places
+    }
+
     #[expect(clippy::indexing_slicing, reason = "a remainder by the shards' number")]
     fn shard(&self, id: ActorId) -> &Shard {
         &self.shards[id.0[15] as usize % SHARDS]
@@ -70,7 +106,7 @@ impl Cells {
         self.expected.lock().contains(&id) || self.get(id).is_some()
     }
 
-    /// Puts in an actor. `false`: its id was there already.
+    /// Puts in an actor, for which a place was taken. `false`: its id was there already.
     pub fn insert(&self, id: ActorId, cell: &Arc<Cell>) -> bool {
         let mut shard = self.shard(id).write();
         if shard.contains_key(&id) {
@@ -80,9 +116,11 @@ impl Cells {
         true
     }
 
-    /// Takes out an actor.
+    /// Takes out an actor, and gives back its place.
     pub fn remove(&self, id: ActorId) {
-        self.shard(id).write().remove(&id);
+        if self.shard(id).write().remove(&id).is_some() {
+            self.leave_place();
+        }
     }
 
     /// Every actor, in no order that means anything.

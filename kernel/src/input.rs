@@ -87,6 +87,8 @@ pub enum Input {
     NodeDown { node: u32 },
     /// So many own sends could not be delivered, the latest for this reason.
     Bounce { status: u16, count: u64 },
+    /// An own child has ended for good, or could not be started.
+    ChildEnded { child: Address },
 }
 
 impl Input {

@@ -127,10 +127,13 @@ impl Leaders {
 
     fn undelivered(&self, group: ActorId, to: Address, item: Item, errno: Errno) {
         let Some(kernel) = self.kernel.upgrade() else { return };
-        if let Saying::Deliver(input) = &item.saying
-            && let Some((who, input)) = undeliverable(to, input, errno)
-        {
-            kernel.deliver(to, who, input);
+        match &item.saying {
+            Saying::Deliver(input) => {
+                if let Some((who, input)) = undeliverable(to, input, errno) {
+                    kernel.deliver(to, who, input);
+                }
+            }
+            Saying::Spawn(order) => kernel.unborn(order, errno),
         }
         kernel.lanes().acknowledge(group, to, item.seq);
     }
@@ -267,7 +270,16 @@ async fn say(kernel: &Arc<Kernel>, group: ActorId, to: Address, items: Vec<Item>
         match item.saying {
             // A spawn is the first that its receiver hears, and everything after it waits for it.
             Saying::Spawn(order) if told.is_empty() => {
-                heard = kernel.create_group(*order, None).await.is_ok().then_some(seq);
+                match kernel.create_group((*order).clone(), None).await {
+                    Ok(_) => heard = Some(seq),
+                    // It may have been decided, or will be: asked again.
+                    Err(why) if matches!(why.errno, Errno::NO_QUORUM | Errno::INTERNAL) => {}
+                    Err(why) => {
+                        kernel.log(order.child, 2, format!("could not be created: {why}"));
+                        kernel.unborn(&order, why.errno);
+                        heard = Some(seq);
+                    }
+                }
                 break;
             }
             Saying::Spawn(_) => break,

@@ -33,6 +33,8 @@ pub mod boot;
 pub mod cell;
 pub mod cells;
 pub mod console;
+#[doc(hidden)]
+pub mod decoders;
 pub mod door;
 pub mod genesis;
 pub mod input;

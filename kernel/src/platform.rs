@@ -41,6 +41,8 @@ pub struct Platform {
     pub store: Store,
     /// How the log is kept.
     pub raft: RaftConfig,
+    /// Plain actors that the node takes at most.
+    pub actors_max: usize,
 }
 
 impl Platform {
@@ -70,6 +72,7 @@ impl Platform {
             events,
             store: open_store(config)?,
             raft,
+            actors_max: config.actors_max,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A process: the kernel's side of one actor, plain or replicated. `(state, input) -> (state', actions)`, purely.
 //!
-//! Owns: monitors, links, timers, outstanding calls, grants, keyed messages served. Does not know: where anything is,
+//! Owns: monitors, links, timers, outstanding calls, grants, children, keyed messages served. Does not know: where anything is,
 //! what time it is (it is told), threads, Wasm (it sees a [`Guest`]).
 //!
 //! 1. One input is one step, and a step is a transaction: if the guest faults, only the fault is seen.
@@ -9,6 +9,7 @@
 //!    in the order of their times, whoever's clock called them.
 //! 4. What comes through a revoked grant is refused: messages, kills, links and monitors.
 //! 5. Nothing outlives the process: at its end watchers and links are told, calls are answered, alarms are taken back.
+//! 6. A child counts from its spawn to its end for good, whichever life of its parent spawned it.
 
 mod apply;
 mod ends;
@@ -29,7 +30,7 @@ use pando_abi::{
     limits,
     planted::{Bug, planted},
 };
-use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message};
+use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message, Tally};
 pub use rows::ProcessRows;
 
 use crate::{
@@ -112,6 +113,8 @@ pub struct Process {
     agenda: BTreeSet<(u64, u64)>,
     calls: BTreeMap<u64, Waiting>,
     grants: BTreeMap<u64, u64>,
+    /// Those that are alive, as far as is known.
+    children: BTreeSet<Address>,
     served: Served,
 }
 
@@ -140,8 +143,19 @@ impl Process {
             agenda: BTreeSet::new(),
             calls: BTreeMap::new(),
             grants: BTreeMap::new(),
+            children: BTreeSet::new(),
             served: Served::default(),
         }
+    }
+
+    /// A process whose life before this one was `before`: its children live on.
+    pub fn reborn(identity: Identity, before: Process) -> Process {
+        Process { children: before.children, ..Process::new(identity) }
+    }
+
+    /// A child has ended, or could not be started.
+    pub fn child_ended(&mut self, child: Address) {
+        self.children.remove(&child);
     }
 
     /// Who it is.
@@ -160,7 +174,7 @@ impl Process {
     /// Nodes that this process would have to hear about if they went.
     pub fn nodes_of_interest(&self) -> BTreeSet<NodeId> {
         let watched = self.monitors.values().map(|(target, _)| target);
-        let all = watched.chain(self.links.keys()).chain(self.calls.values().map(|w| &w.target));
+        let all = watched.chain(self.links.keys()).chain(self.calls.values().map(|w| &w.target)).chain(&self.children);
         all.filter(|a| a.home == pando_abi::Home::Node).map(|a| a.node).collect()
     }
 
@@ -175,8 +189,8 @@ impl Process {
         watches.chain(links).filter(|(target, _)| target.home == pando_abi::Home::Node)
     }
 
-    /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants).
-    pub fn counts(&self) -> [(&'static str, usize); 6] {
+    /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants, children).
+    pub fn counts(&self) -> [(&'static str, usize); 7] {
         [
             ("monitors", self.monitors.len()),
             ("watched by", self.watchers.len()),
@@ -184,6 +198,7 @@ impl Process {
             ("timers", self.timers.len()),
             ("calls waiting", self.calls.len()),
             ("grants", self.grants.len()),
+            ("children", self.children.len()),
         ]
     }
 
@@ -303,6 +318,10 @@ impl Process {
             }
             Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
             Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
+            Input::ChildEnded { child } => {
+                self.child_ended(child);
+                Stepped::default()
+            }
             Input::Kill { by, grant } if self.is_revoked(grant) => {
                 let input = Input::Bounce { status: Errno::REVOKED.code(), count: 1 };
                 actions.push(Action::Deliver { to: by, input });
@@ -489,6 +508,7 @@ impl Process {
             badge: 0,
             seed: moment.seed,
             reply: None,
+            tally: Tally { children: self.children.len() as u32, links: self.links.len() as u32 },
             handles: &[],
             body: &[],
         }

@@ -214,12 +214,12 @@ impl Replica {
             self.heard.insert(parent.id, 1);
         }
         self.birth = Some((birth, order));
-        self.start(false, moment, out);
+        self.start(None, moment, out);
         Ok(())
     }
 
-    /// Starts the actor, for the first time or again.
-    fn start(&mut self, restarted: bool, moment: Moment, out: &mut Output) {
+    /// Starts the actor, for the first time or again after this life.
+    fn start(&mut self, before: Option<Process>, moment: Moment, out: &mut Output) {
         let Some((birth, order)) = &self.birth else { return };
         let identity = Identity {
             me: Address::group(self.group),
@@ -237,11 +237,16 @@ impl Replica {
             .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order)));
         match made {
             Ok(actor) => {
-                self.living = Some(Living { process: Process::new(identity), actor });
+                let restarted = before.is_some();
+                let process = match before {
+                    Some(before) => Process::reborn(identity, before),
+                    None => Process::new(identity),
+                };
+                self.living = Some(Living { process, actor });
                 let input = Input::Start { args: order.args.clone(), handles: order.handles.clone(), restarted };
                 self.step(input, None, moment, out);
             }
-            Err(why) => self.over(why, out),
+            Err(why) => self.over(why, moment, out),
         }
     }
 
@@ -275,22 +280,28 @@ impl Replica {
                         self.say(to, Saying::Deliver(input), moment.standing.index, out);
                     }
                 }
-                Action::Deliver { to, input } => self.say(to, Saying::Deliver(input), moment.standing.index, out),
-                Action::Spawn(order) => self.say(order.child, Saying::Spawn(order), moment.standing.index, out),
+                Action::Deliver { to, input } => _ = self.say(to, Saying::Deliver(input), moment.standing.index, out),
+                Action::Spawn(order) => {
+                    let child = order.child;
+                    let said = self.say(child, Saying::Spawn(order), moment.standing.index, out);
+                    if let (false, Some(living)) = (said, &mut self.living) {
+                        living.process.child_ended(child);
+                    }
+                }
                 Action::Alarm { at_ns, alarm } => out.alarms.push((Some(at_ns), alarm)),
                 Action::Disarm(alarm) => out.alarms.push((None, alarm)),
                 Action::Log { level, text } => out.logs.push((level, text)),
             }
         }
         if let Some(why) = end {
-            self.living = None;
+            let before = self.living.take().map(|living| living.process);
             let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
             out.logs.push((2, format!("ended, {}", crate::process::describe(&why))));
             if restart == Some(Verdict::Restart) {
                 self.generation += 1;
-                self.start(true, moment, out);
+                self.start(before, moment, out);
             } else {
-                self.over(why, out);
+                self.over(why, moment, out);
             }
         }
         answer
@@ -303,15 +314,28 @@ impl Replica {
         }
     }
 
-    fn say(&mut self, to: Address, saying: Saying, index: u64, out: &mut Output) {
+    /// `false`: it cannot be said.
+    fn say(&mut self, to: Address, saying: Saying, index: u64, out: &mut Output) -> bool {
         match self.outbox.push(to, index, saying) {
-            Some(item) => out.items.push(item),
-            None => out.logs.push((1, format!("the outbox is full; something to {to} was not said"))),
+            Some(item) => {
+                out.items.push(item);
+                true
+            }
+            None => {
+                out.logs.push((1, format!("the outbox is full; something to {to} was not said")));
+                false
+            }
         }
     }
 
-    fn over(&mut self, why: Exit, out: &mut Output) {
+    fn over(&mut self, why: Exit, moment: Moment, out: &mut Output) {
         self.living = None;
+        if let Some(parent) = self.birth.as_ref().map(|(_, order)| order.parent.address)
+            && parent.home != Home::Service
+        {
+            let child = Address::group(self.group);
+            self.say(parent, Saying::Deliver(Input::ChildEnded { child }), moment.standing.index, out);
+        }
         self.ended = Some(why);
         out.ended = true;
     }

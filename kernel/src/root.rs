@@ -22,6 +22,7 @@ mod index;
 mod machine;
 mod rows;
 mod rules;
+mod samples;
 mod table;
 mod wire;
 
@@ -43,6 +44,7 @@ pub use rows::{
     ARGS_BYTES_MAX, CAPABILITY_BYTES, ENDED_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX,
     MemberEntry, ModuleEntry, NAMES_MAX, NameEntry, Role, USERS_MAX, UserEntry, name_is_valid,
 };
+pub(crate) use samples::samples;
 
 use dedupe::Dedupe;
 use index::Index;

@@ -6,14 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pando_abi::{Address, Errno, Home, NodeId, call::call_flags, id::service};
-use pando_actors::Capability;
+use pando_abi::{Address, Errno, ExitKind, Home, NodeId, call::call_flags, id::service};
+use pando_actors::{CapKind, Capability, Message};
 use pando_raft::blocking;
 use pando_transport::{Channel, SendError};
 
 use crate::{
     cell::Cell,
-    input::{Action, Delivery, Input, SpawnOrder, Standing, undeliverable},
+    input::{Action, Delivery, Input, SpawnOrder, Standing, exit, undeliverable},
     lanes::LaneItem,
     launch,
     node::Kernel,
@@ -169,18 +169,48 @@ impl Kernel {
                 // If it cannot be sent, its monitors are told NO_ACTOR or NODE_DOWN when they ask.
                 if let Err(errno) = self.send_envelope(node, &Envelope::Spawn((&order).into())) {
                     self.log(order.child, 2, format!("could not be spawned on {node}: {errno}"));
+                    self.unborn(&order, Errno::UNREACHABLE);
                 }
             }
             Home::Group => {
                 let kernel = self.clone();
                 self.runtime().spawn(async move {
-                    let child = order.child;
-                    if let Err(refusal) = kernel.create_group(order, None).await {
-                        kernel.log(child, 2, format!("could not be created: {refusal}"));
+                    if let Err(refusal) = kernel.create_group(order.clone(), None).await {
+                        kernel.log(order.child, 2, format!("could not be created: {refusal}"));
+                        kernel.unborn(&order, refusal.errno);
                     }
                 });
             }
             Home::Service => {}
+        }
+    }
+
+    /// What was ordered never lives: who spawned it counts it no longer, and the calls that were passed to it are answered. A
+    /// spawner hears by a bounce that there was no place.
+    pub(crate) fn unborn(self: &Arc<Self>, order: &SpawnOrder, errno: Errno) {
+        let answer = if errno == Errno::UNREACHABLE { errno } else { Errno::DEAD };
+        self.answer_for(order.child, &order.handles, answer);
+        let parent = order.parent.address;
+        self.child_ended(parent, order.child);
+        if errno == Errno::LIMIT && parent.home != Home::Service {
+            self.deliver(order.child, parent, Input::Bounce { status: errno.code(), count: 1 });
+        }
+    }
+
+    /// Answers the calls among handles that nobody holds any more.
+    pub(crate) fn answer_for(self: &Arc<Self>, who: Address, handles: &[Capability], errno: Errno) {
+        for open in handles.iter().filter(|c| c.kind == CapKind::Reply) {
+            let (token, status) = (open.token, errno.code());
+            let input = Input::Reply { token, status, message: Message::default(), standing: Standing::default() };
+            self.deliver(who, open.address, input);
+        }
+    }
+
+    /// Tells a parent that a child has ended for good.
+    pub(crate) fn child_ended(self: &Arc<Self>, parent: Address, child: Address) {
+        // Nobody counts the children of the kernel.
+        if parent.home != Home::Service {
+            self.deliver(child, parent, Input::ChildEnded { child });
         }
     }
 
@@ -191,9 +221,17 @@ impl Kernel {
         if self.cells().end_of(id).is_some() {
             return;
         }
+        if self.cells().get(id).is_some() {
+            return;
+        }
+        if !self.cells().take_place() {
+            let why = format!("{} has {} plain actors, and no more fit", self.id(), self.cells().places());
+            self.remember_end(order.child, &exit(ExitKind::NoActor, why));
+            return self.unborn(&order, Errno::LIMIT);
+        }
         let cell = Cell::new(order, self);
         if !self.cells().insert(id, &cell) {
-            return;
+            return self.cells().leave_place();
         }
         if let Some(module) = self.modules().loaded(hash, pando_actors::Class::Plain) {
             return cell.module_found(Ok(module));

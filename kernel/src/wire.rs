@@ -162,6 +162,8 @@ pub enum WireInput {
     NodeDown { node: u32 },
     /// [`Input::Bounce`]
     Bounce { status: u16, count: u64 },
+    /// [`Input::ChildEnded`]
+    ChildEnded { child: WireAddress },
 }
 
 impl From<&Input> for WireInput {
@@ -201,6 +203,7 @@ impl From<&Input> for WireInput {
             Input::Kill { by, grant } => WireInput::Kill { by: (*by).into(), grant: *grant },
             Input::NodeDown { node } => WireInput::NodeDown { node: *node },
             Input::Bounce { status, count } => WireInput::Bounce { status: *status, count: *count },
+            Input::ChildEnded { child } => WireInput::ChildEnded { child: (*child).into() },
         }
     }
 }
@@ -240,6 +243,7 @@ impl WireInput {
             WireInput::Kill { by, grant } => Input::Kill { by: by.open()?, grant },
             WireInput::NodeDown { node } => Input::NodeDown { node },
             WireInput::Bounce { status, count } => Input::Bounce { status, count },
+            WireInput::ChildEnded { child } => Input::ChildEnded { child: child.open()? },
         })
     }
 }

@@ -29,6 +29,8 @@ mod attest;
 mod chain;
 mod codec;
 mod config;
+#[doc(hidden)]
+pub mod decoders;
 mod disk;
 mod entry;
 mod error;

@@ -29,7 +29,8 @@ pub enum EventKind {
     Down = 4,
     /// The module was replaced by a new one: this is the first event to the new code.
     Upgrade = 5,
-    /// Own sends could not be delivered: `token` is how many since the last bounce, `status` the errno of the latest.
+    /// Own sends could not be delivered, or own children had no place: `token` is how many since the last bounce, `status` the errno
+    /// of the latest.
     Bounce = 6,
 }
 

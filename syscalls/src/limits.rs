@@ -16,8 +16,10 @@ pub const LINKS_MAX: usize = 1 << 12;
 pub const CALLS_MAX: usize = 1 << 12;
 /// Grants that one actor has minted and not revoked.
 pub const GRANTS_MAX: usize = 1 << 12;
-/// Children of one actor that are alive.
+/// Children of one actor that are alive, those of its earlier lives too. One more is `LIMIT`.
 pub const CHILDREN_MAX: usize = 1 << 16;
+/// Plain actors on one node. One more is not started, and its spawner gets a `bounce` with `LIMIT`.
+pub const NODE_ACTORS_MAX: usize = 1 << 20;
 /// Effects of one handler. One more is `LIMIT`.
 pub const EFFECTS_MAX: usize = 1 << 14;
 /// Bytes of all bodies in the effects of one handler.
@@ -67,6 +69,7 @@ pub const INBOX_BYTES_MIN: usize = 512;
 pub const EVENT_BYTES_MAX: usize = crate::EventHeader::body_offset(MESSAGE_HANDLES_MAX) + MESSAGE_BYTES_MAX;
 
 const _: () = {
+    assert!(CHILDREN_MAX <= NODE_ACTORS_MAX && EFFECTS_MAX <= CHILDREN_MAX);
     assert!(HANDLES_MAX < 1 << crate::Handle::SLOT_BITS);
     assert!(MESSAGE_BYTES_MAX <= EFFECT_BYTES_MAX && MESSAGE_BYTES_MAX <= MAILBOX_BYTES_MAX);
     assert!(MEMORY_BYTES_DEFAULT <= MEMORY_BYTES_MAX && MEMORY_BYTES_MAX <= 1 << 32);

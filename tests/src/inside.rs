@@ -21,13 +21,19 @@ pub struct Inside {
 impl Inside {
     /// Founds a realm of `count` nodes with `workers` worker threads each, and waits until it answers.
     pub async fn start(count: u32, workers: usize) -> Inside {
+        Inside::with(count, |config| config.workers = Some(workers)).await
+    }
+
+    /// The same with nodes that are set up as the test wants them.
+    pub async fn with(count: u32, set: impl Fn(&mut NodeConfig)) -> Inside {
         let turn = Turn::take();
         let folder = tempfile::Builder::new().prefix("pando-test-").tempdir().expect("a temporary folder");
         let genesis = Genesis::found(folder.path(), count).expect("a realm is founded");
         let mut nodes = BTreeMap::new();
         for member in &genesis.nodes {
             let dir = Genesis::node_dir(folder.path(), member.node);
-            let config = NodeConfig { workers: Some(workers), ..NodeConfig::new(dir) };
+            let mut config = NodeConfig::new(dir);
+            set(&mut config);
             let node = Node::start(config).await.unwrap_or_else(|e| panic!("{} does not start: {e}", member.node));
             nodes.insert(member.node.0, node);
         }

@@ -5,14 +5,18 @@
 //! a whole node. For everything else: [`Realm`] is a realm of
 //! real processes, [`campaign`] lets them live through a bad day behind a [`proxy`], [`Inside`] is one in the test's own;
 //! [`Asker`] asks them, [`load`] asks without pause, [`shell`] types. [`sim`] is a whole realm in one thread, from one seed.
+//! [`decoders`] is everything that reads bytes of others, [`hostile`] guests by the
+//! thousand.
 
 #![forbid(unsafe_code)]
 
 mod asker;
 pub mod campaign;
+pub mod decoders;
 pub mod dice;
 pub mod guest;
 pub mod guests;
+pub mod hostile;
 mod inside;
 pub mod load;
 pub mod model;

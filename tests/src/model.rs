@@ -16,10 +16,10 @@ use pando_abi::{
     id::service, limits::HANDLER_MS_DEFAULT,
 };
 use pando_actors::{
-    Actor, Birth, Body, CapKind, Capability, Class, Effect, Event, Exit, Handles, Limits, Mailbox, Message,
+    Actor, Birth, Body, CapKind, Capability, Class, Effect, Event, Exit, Handles, Limits, Mailbox, Message, Tally,
 };
 
-pub use self::engine::Machine;
+pub use self::engine::{Machine, timed};
 use crate::{
     guest::{Case, Guest},
     place::{Answer, End, Place},
@@ -153,6 +153,7 @@ impl Model {
     fn turn(&mut self, id: ActorId) {
         let cell = self.cell(id);
         let Some(letter) = cell.mailbox.pop() else { return };
+        let links = cell.links.len() as u32;
         if !cell.mailbox.is_empty() {
             self.ready.push_back(id);
         }
@@ -167,6 +168,7 @@ impl Model {
             // Any number will do, if each event has another.
             seed: self.next().wrapping_mul(0x9e37_79b9_7f4a_7c15),
             reply: letter.reply,
+            tally: Tally { children: 0, links },
             handles: &letter.message.handles,
             body: &letter.message.body,
         };

@@ -35,6 +35,8 @@
 pub mod channel;
 pub mod client;
 pub mod close;
+#[doc(hidden)]
+pub mod decoders;
 pub mod frame;
 pub mod hello;
 pub mod identity;

@@ -57,9 +57,11 @@ pub struct QuicConfig {
     pub request_bytes_max: usize,
     /// Bytes of requests of all users that are held at once.
     pub requests_bytes_max: usize,
+    /// The same of one user, however many connections it has.
+    pub user_bytes_max: usize,
     /// Requests of one user's connection that are open at once.
     pub requests_max: u32,
-    /// Connections of users at once.
+    /// Connections of users at once; one user has half of them at most.
     pub users_max: usize,
     /// What may wait for one peer.
     pub budgets: Budgets,
@@ -93,6 +95,7 @@ impl QuicConfig {
             frame_bytes_max: 4 << 20,
             request_bytes_max: 40 << 20,
             requests_bytes_max: 96 << 20,
+            user_bytes_max: 48 << 20,
             requests_max: 256,
             users_max: 64,
             budgets: Budgets::default(),
@@ -119,8 +122,8 @@ impl QuicConfig {
             "request_bytes_max must be between 1 and 128 MiB",
         )?;
         rule(
-            self.requests_bytes_max >= self.request_bytes_max + (64 << 10),
-            "requests_bytes_max must hold the longest request and 64 KiB more",
+            self.requests_bytes_max.min(self.user_bytes_max) >= self.request_bytes_max + (64 << 10),
+            "requests_bytes_max and user_bytes_max must hold the longest request and 64 KiB more",
         )?;
         rule(
             self.inbox_bytes >= self.frame_bytes_max + FRAME_OVERHEAD_BYTES,
@@ -136,6 +139,7 @@ impl QuicConfig {
             request_bytes_max: self.request_bytes_max,
             requests_max: self.requests_max,
             users_max: self.users_max,
+            user_bytes_max: self.user_bytes_max,
             budgets: self.budgets,
             silence: self.silence,
             open_max: Duration::from_millis(timing.open_ms_max),

@@ -4,7 +4,7 @@
 //!
 //! 1. An answer waits until the asker has room for it: a slow asker slows whoever answers and takes no memory.
 //! 2. The asker going away is seen by [`UserRequest::closed`]; the answerer going away ends the stream of answers.
-//! 3. The memory of a request counts against the cap of all users until the request is dropped.
+//! 3. The memory of a request counts against its user's share and the cap of all users until the request is dropped.
 
 use std::future::Future;
 
@@ -49,7 +49,14 @@ pub struct UserRequest {
     pub bytes: Bytes,
     answers: Answers,
     answer_max: usize,
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Option<Memory>,
+}
+
+/// What a request has taken.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub _own: OwnedSemaphorePermit,
+    pub _of_all: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -64,7 +71,7 @@ impl UserRequest {
         bytes: Bytes,
         answers: quinn::SendStream,
         answer_max: usize,
-        memory: OwnedSemaphorePermit,
+        memory: Memory,
     ) -> UserRequest {
         UserRequest { user, bytes, answers: Answers::Quic(answers), answer_max, _memory: Some(memory) }
     }

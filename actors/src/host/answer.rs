@@ -81,6 +81,13 @@ impl Guest {
                 let target = self.held(target, name)?;
                 self.need(Rights::LINK, &target)?;
                 self.room_for(0)?;
+                // With itself it has none. Whether another one is there already is known outside: counted is what was asked for.
+                if target.address != self.state.home {
+                    if self.tally.links as usize + self.links as usize >= limits::LINKS_MAX {
+                        return Err(LIMIT.into());
+                    }
+                    self.links += 1;
+                }
                 self.ask(Effect::Link { target });
                 Ok(0)
             }
@@ -236,7 +243,8 @@ impl Guest {
             && u64::from(spec.fuel_millions) * 1_000_000 <= limits::HANDLER_FUEL_MAX
             && usize::from(spec.replicas) <= limits::REPLICAS_MAX;
         let moved = passed.iter().filter(|(_, c)| c.kind == CapKind::Reply).count();
-        if !within || self.state.table.room() + moved == 0 {
+        let siblings = self.tally.children as usize + self.children as usize;
+        if !within || siblings >= limits::CHILDREN_MAX || self.state.table.room() + moved == 0 {
             return Err(LIMIT.into());
         }
         if spec.replicas == 0 && spec.node == 0 && self.class == Class::Replicated {

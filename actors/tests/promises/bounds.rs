@@ -1,7 +1,7 @@
 //! Everything that a guest can ask for has an end.
 
-use pando_abi::{Errno, EventKind, limits};
-use pando_actors::{Effect, Event};
+use pando_abi::{Errno, EventKind, ExitKind, limits};
+use pando_actors::{Actor, Effect, Event, Limits, Tally};
 
 use crate::support::*;
 
@@ -82,4 +82,79 @@ fn the_largest_event_is_handled() {
     assert_eq!(handled.end, None);
     let [Effect::Send { message, .. }] = &effects[..] else { panic!("{} effects", effects.len()) };
     assert!(message.body[..] == body[..] && message.handles[..] == handles[..]);
+}
+
+/// A handler that does `what` until it answers an error and stops there: how often it went well.
+fn how_often(what: &str, tally: Tally) -> usize {
+    let wat = guest(&format!("(loop $l (local.set $x {what}) (br_if $l (i64.ge_s (local.get $x) (i64.const 0))))"));
+    let (handled, effects) = handle(&mut actor(&wat), &Event { tally, handles: &[peer(3)], ..message(b"") });
+    assert_eq!(handled.end, None);
+    effects.len()
+}
+
+#[test]
+fn what_an_actor_has_already_counts_for_its_links_and_its_children() {
+    let link = "(i64.extend_i32_s (call $link (i32.const 3)))";
+    let with = |links| Tally { links, children: 0 };
+    assert_eq!(how_often(link, with(0)), limits::LINKS_MAX);
+    assert_eq!(how_often(link, with(limits::LINKS_MAX as u32 - 3)), 3);
+    assert_eq!(how_often(link, with(limits::LINKS_MAX as u32)), 0);
+
+    let spawn = "(call $spawn (i32.const 0) (i32.const 4096) (i32.const 72) (i32.const 0) (i32.const 0))";
+    let with = |children| Tally { links: 0, children };
+    assert_eq!(how_often(spawn, with(0)), limits::EFFECTS_MAX);
+    assert_eq!(how_often(spawn, with(limits::CHILDREN_MAX as u32 - 3)), 3);
+    assert_eq!(how_often(spawn, with(limits::CHILDREN_MAX as u32)), 0);
+}
+
+#[test]
+fn a_spawn_that_was_refused_is_refused_again_when_events_are_handled_again() {
+    // Spawns, and faults if the body is not empty: to undo that, what went before is handled again.
+    let wat = guest(
+        "(local.set $x (call $spawn (i32.const 0) (i32.const 4096) (i32.const 72) (i32.const 0) (i32.const 0)))
+         (i64.store (i32.const 2048) (i64.add (i64.load (i32.const 2048)) (i64.extend_i32_u (i64.lt_s (local.get $x) (i64.const 0)))))
+         (if (i32.load (i32.const 1060)) (then unreachable))
+         (call $answer (i64.load (i32.const 2048)))",
+    );
+    let mut actor = actor(&wat);
+    let full = Tally { links: 0, children: limits::CHILDREN_MAX as u32 };
+    let call = |actor: &mut Actor, tally| {
+        let (handled, effects) = handle(actor, &Event { tally, reply: Some(reply_to(5)), ..message(b"") });
+        assert_eq!(handled.end, None);
+        answer(&effects)
+    };
+    assert_eq!((call(&mut actor, full), call(&mut actor, Tally::default())), (1, 1));
+    let (handled, _) = handle(&mut actor, &Event { tally: Tally::default(), ..message(b"fault") });
+    assert_eq!(handled.end.unwrap().kind, ExitKind::Fault);
+    assert_eq!(call(&mut actor, full), 2, "one refusal was forgotten or came twice");
+}
+
+#[test]
+fn all_tables_of_an_actor_together_are_bounded() {
+    let half = limits::TABLE_ELEMENTS_MAX / 2;
+    let fields = format!("(table $a {half} funcref) (table $b 0 funcref) (table $c 0 {half} funcref)");
+    let grow = |table: &str, n: usize| format!("(table.grow {table} (ref.null func) (i32.const {n}))");
+    let wat = guest_with(
+        &fields,
+        &format!(
+            "(if (i32.ne {} (i32.const -1)) (then unreachable))
+             (if (i32.ne {} (i32.const 0)) (then unreachable))
+             (if (i32.ne {} (i32.const 0)) (then unreachable))
+             (if (i32.ne {} (i32.const -1)) (then unreachable))
+             (if (i32.ne {} (i32.const -1)) (then unreachable))
+             (if (i32.ne {} (i32.const -1)) (then unreachable))
+             (if (i32.ne {} (i32.const {half})) (then unreachable))",
+            grow("$c", half + 1),
+            grow("$b", half - 1),
+            grow("$c", 1),
+            grow("$c", 1),
+            grow("$b", 1),
+            grow("$a", 1),
+            grow("$a", 0),
+        ),
+    );
+    let module = load(&wat, pando_actors::Class::Plain);
+    let mut actor = Actor::new(&module, Limits::default(), pando_actors::Birth { undo: false, ..birth() }).unwrap();
+    let (handled, _) = handle(&mut actor, &message(b""));
+    assert_eq!(handled.end, None);
 }

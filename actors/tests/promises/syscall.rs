@@ -1,7 +1,7 @@
 //! Each call asks for what it says, and says no as the contract has it.
 
 use pando_abi::{ActorId, Address, Errno, EventKind, Home, NodeId, Rights, SpawnSpec, limits, policy::spawn_flags};
-use pando_actors::{Actor, Birth, Capability, Class, Effect, Event, Limits};
+use pando_actors::{Actor, Birth, Capability, Class, Effect, Event, Limits, Tally};
 
 use crate::support::*;
 
@@ -263,6 +263,7 @@ fn an_event_reaches_the_guest_as_the_contract_draws_it() {
         badge: 0x0506,
         seed: 0x0708,
         reply: Some(reply_to(1)),
+        tally: Tally::default(),
         handles: &handles,
         body: b"hello",
     };

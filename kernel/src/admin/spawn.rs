@@ -136,6 +136,10 @@ async fn spawn_plain(
     if kernel.cells().end_of(address.id).is_some() {
         return Err(ended_at_once(kernel, address));
     }
+    if kernel.cells().is_full() && kernel.cells().get(address.id).is_none() {
+        let text = format!("{} has {} plain actors, and no more fit", kernel.id(), kernel.cells().places());
+        return Err(Refusal::new(Errno::LIMIT, text, "choose another node with --node, or end some"));
+    }
     if let Some(name) = name {
         // Before the actor runs: if the name is taken, nothing has happened.
         kernel.cells().expect(address.id);

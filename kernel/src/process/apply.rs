@@ -33,6 +33,7 @@ impl Process {
                 self.answer(asked, status, message, moment, actions);
             }
             Effect::Spawn { child, spec, args, handles, parent, realm } => {
+                self.children.insert(child);
                 actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
             }
             Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me, grant: target.grant })),

@@ -72,6 +72,7 @@ impl Process {
         let mut gone: BTreeSet<Address> = self.monitors.values().map(|(target, _)| *target).filter(there).collect();
         gone.extend(self.links.keys().copied().filter(there));
         self.watchers.retain(|(watcher, _)| !there(watcher));
+        self.children.retain(|child| !there(child));
         let lost: Vec<u64> = self.calls.iter().filter(|(_, w)| there(&w.target)).map(|(token, _)| *token).collect();
         let mut last = Stepped::default();
         for token in lost {

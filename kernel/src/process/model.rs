@@ -325,7 +325,7 @@ impl World {
                 assert_eq!(asked.answers, 1, "ask {token} of a life that is over");
             }
         }
-        let [(_, monitors), (_, watchers), (_, links), (_, timers), (_, calls), (_, grants)] = self.process.counts();
+        let [(_, monitors), (_, watchers), (_, links), (_, timers), (_, calls), (_, grants), _] = self.process.counts();
         if end.is_none() {
             let open = &self.ghost.open;
             let owed =

@@ -13,6 +13,7 @@ use crate::input::{Action, Alarm, Delivery, Input, Key, ReplyTo, exit};
 struct Script {
     turns: VecDeque<(Vec<Effect>, Option<Exit>)>,
     seen: Vec<(EventKind, u64, u16, u16, Vec<u8>)>,
+    tallies: Vec<Tally>,
     open: Vec<Capability>,
 }
 
@@ -30,6 +31,7 @@ impl Script {
 impl Guest for Script {
     fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
         self.seen.push((event.kind, event.token, event.status, event.flags, event.body.to_vec()));
+        self.tallies.push(event.tally);
         let (todo, end) = self.turns.pop_front().unwrap_or_default();
         effects.extend(todo);
         Handled { fuel: 1, end, refused: None }
@@ -376,6 +378,40 @@ fn an_actor_has_only_so_many_links() {
     let (_, actions) = step(&mut p, &mut g, Input::Link { peer: at(9), grant: 0 });
     assert_eq!(downs(&actions), [(at(9), ExitKind::NoActor)]);
     assert!(step(&mut p, &mut g, Input::Link { peer: peer(0), grant: 0 }).1.is_empty(), "who is linked already is");
+}
+
+fn spawn(child: Address) -> Effect {
+    let spec = pando_abi::SpawnSpec::new();
+    Effect::Spawn { child, spec, args: Body::default(), handles: Default::default(), parent: cap(at(1)), realm: None }
+}
+
+#[test]
+fn an_actor_is_told_how_many_children_and_links_it_has() {
+    let mut p = process(false);
+    let link = Effect::Link { target: cap(at(3)) };
+    let mut g = Script::default().then(vec![spawn(at(2)), spawn(at(4)), spawn(Address::group(ActorId([5; 16]))), link]);
+    let tally = |p: &mut Process, g: &mut Script| {
+        step(p, g, message(None, None, 0));
+        let Tally { children, links } = *g.tallies.last().unwrap();
+        (children, links)
+    };
+    assert_eq!(tally(&mut p, &mut g), (0, 0));
+    assert_eq!(tally(&mut p, &mut g), (3, 1));
+    let ended = |child| Input::ChildEnded { child };
+    for child in [at(2), at(2), at(9)] {
+        step(&mut p, &mut g, ended(child));
+    }
+    assert_eq!(tally(&mut p, &mut g), (2, 1), "an end counts once, and a stranger's not at all");
+    assert!(p.nodes_of_interest().contains(&NodeId(4)));
+    let mut copy = Process::from_rows(crate::wire::decode(&crate::wire::encode(&p.rows()), 1 << 20).unwrap()).unwrap();
+    assert_eq!(tally(&mut copy, &mut g), (2, 1));
+    step(&mut p, &mut g, Input::NodeDown { node: 4 });
+    assert_eq!(tally(&mut p, &mut g), (1, 1), "who was on a node that is gone is");
+    let life = Identity { generation: 1, ..*p.identity() };
+    let mut next = Process::reborn(life, p);
+    assert_eq!(tally(&mut next, &mut g), (1, 0), "children outlive a life of their parent, links do not");
+    step(&mut next, &mut g, ended(Address::group(ActorId([5; 16]))));
+    assert_eq!(tally(&mut next, &mut g), (0, 0));
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub struct ProcessRows {
     timers: Vec<(u64, u64)>,
     calls: Vec<(u64, WireAddress, u64)>,
     grants: Vec<(u64, u64)>,
+    children: Vec<WireAddress>,
     served: ServedRows,
 }
 
@@ -44,6 +45,7 @@ impl Process {
             timers: self.timers.iter().map(|(id, at)| (*id, *at)).collect(),
             calls: self.calls.iter().map(|(t, w)| (*t, w.target.into(), w.deadline_ns)).collect(),
             grants: self.grants.iter().map(|(g, b)| (*g, *b)).collect(),
+            children: self.children.iter().map(|a| (*a).into()).collect(),
             served: self.served.rows(),
         }
     }
@@ -65,6 +67,10 @@ impl Process {
         for (address, id) in rows.watchers {
             watchers.insert((address.open()?, id));
         }
+        let mut children = BTreeSet::new();
+        for address in rows.children {
+            children.insert(address.open()?);
+        }
         let mut calls = BTreeMap::new();
         for (token, target, deadline_ns) in rows.calls {
             calls.insert(token, Waiting { target: target.open()?, deadline_ns });
@@ -84,6 +90,7 @@ impl Process {
             timers: rows.timers.into_iter().collect(),
             calls,
             grants: rows.grants.into_iter().collect(),
+            children,
             served: if planted(Bug::SnapshotForgetsServed) {
                 Served::default()
             } else {

@@ -63,7 +63,7 @@ impl Root {
     }
 
     /// What must hold between commands, whatever they were.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let empty = self.members.len() + self.users.len() + self.names.len() + self.modules.len() + self.groups.len();
         must(self.founded.is_some() || empty + self.ended.len() == 0, "a realm that is not founded has nothing")?;

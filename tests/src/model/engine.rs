@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pando_actors::{Engine, EngineConfig, Verdict};
+use pando_actors::{Class, Engine, EngineConfig, Module, Verdict};
 
 thread_local! {
     /// When the handler that runs on this thread has had its time.
@@ -53,6 +53,16 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// A module for its actors.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn load(&self, wasm: &[u8], class: Class) -> Result<Arc<Module>, String> {
+        self.engine.load(wasm, class).map_err(|e| e.to_string())
+    }
+}
+
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -64,7 +74,7 @@ impl Drop for Ticker {
 }
 
 /// Runs a handler that may take so many milliseconds.
-pub(super) fn timed<R>(handler_ms: u64, run: impl FnOnce() -> R) -> R {
+pub fn timed<R>(handler_ms: u64, run: impl FnOnce() -> R) -> R {
     UNTIL.set(Some(Instant::now() + Duration::from_millis(handler_ms)));
     let result = run();
     UNTIL.set(None);

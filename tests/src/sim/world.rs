@@ -246,6 +246,7 @@ impl World {
             addr: SocketAddr::from(([127, 0, 0, 1], machine.id.0 as u16)),
             store: machine.store.clone(),
             raft,
+            actors_max: pando_abi::limits::NODE_ACTORS_MAX,
         };
         let node: Arc<Mutex<Option<Result<Node, NodeError>>>> = Arc::default();
         let (slot, dir, genesis, id) = (node.clone(), machine.dir.clone(), self.genesis.clone(), machine.id);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use quinn::ConnectionError;
 use tokio::sync::mpsc;
 
-use super::node::Node;
+use super::node::{Node, doors::Answer};
 use super::wire::Wire;
 use super::{live, tls, user};
 use crate::close::{Close, CloseCode};
@@ -244,9 +244,18 @@ async fn obey_dialled(
 /// Accepts a connection and serves it to its end.
 pub(super) async fn accept(node: Arc<Node>, incoming: quinn::Incoming) {
     let from = incoming.remote_address();
-    let Ok(permit) = node.opening.clone().try_acquire_owned() else {
-        node.stranger_refused(from, None, &"too many connections are being opened");
-        return incoming.refuse();
+    let shown = incoming.remote_address_validated();
+    let member = shown && node.members().members.iter().any(|m| m.addr == from);
+    let permit = match node.doors.knock(shown, member) {
+        Answer::In(place) => place,
+        Answer::Show => {
+            // Whoever is really there dials on with the token that this gives.
+            return incoming.retry().unwrap_or_else(|e| e.into_incoming().refuse());
+        }
+        Answer::Full => {
+            node.stranger_refused(from, None, &"too many connections are being opened");
+            return incoming.refuse();
+        }
     };
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use crate::session::{LinkId, Session, Timing};
 use crate::transport::{SendError, SessionInfo};
 
 mod carry;
+pub(super) mod doors;
 mod strangers;
 
 /// The settings that tasks look at.
@@ -36,6 +37,7 @@ pub(super) struct Limits {
     pub request_bytes_max: usize,
     pub requests_max: u32,
     pub users_max: usize,
+    pub user_bytes_max: usize,
     pub budgets: Budgets,
     pub silence: Duration,
     pub open_max: Duration,
@@ -58,7 +60,7 @@ pub(super) struct Node {
     pub dialling: quinn::ClientConfig,
     pub inbox: Arc<Inbox>,
     /// Connections of which nobody knows yet whose they are.
-    pub opening: Arc<Semaphore>,
+    pub doors: doors::Doors,
     /// Bytes of users' requests.
     pub request_memory: Arc<Semaphore>,
     pub life: watch::Sender<Life>,
@@ -76,6 +78,8 @@ struct Core {
     peers: BTreeMap<NodeId, Peer>,
     links: BTreeMap<LinkId, Link>,
     users: BTreeMap<u64, (PublicKey, quinn::Connection)>,
+    /// What each user may still have in memory, as long as anything of it is taken or could be.
+    memories: BTreeMap<PublicKey, Weak<Semaphore>>,
     next: u64,
 }
 
@@ -113,7 +117,7 @@ impl Node {
             endpoint,
             dialling,
             inbox,
-            opening: Arc::new(Semaphore::new(128)),
+            doors: doors::Doors::new(),
             request_memory: Arc::new(Semaphore::new(requests_bytes_max)),
             life: watch::Sender::new(Life::Running),
             slots: RwLock::default(),
@@ -122,6 +126,7 @@ impl Node {
                 peers: BTreeMap::new(),
                 links: BTreeMap::new(),
                 users: BTreeMap::new(),
+                memories: BTreeMap::new(),
                 next: 1,
             }),
             rescheduled: Notify::new(),
@@ -322,17 +327,27 @@ impl Node {
         }
     }
 
-    /// A user's connection, if it may be. Gives the number under which it is kept.
-    pub fn enter_user(&self, key: &PublicKey, connection: &quinn::Connection) -> Result<u64, Close> {
+    /// A user's connection, if it may be. Gives the number under which it is kept, and the memory that all connections of this
+    /// user share.
+    pub fn enter_user(&self, key: &PublicKey, connection: &quinn::Connection) -> Result<(u64, Arc<Semaphore>), Close> {
         let mut core = self.core.lock();
         core.members.authorise(key, Role::User, NodeId::NONE)?;
+        let busy = |text| Err(Close::new(CloseCode::Busy, text));
         if core.users.len() >= self.limits.users_max {
-            let text = format!("{} connections of users are open", core.users.len());
-            return Err(Close::new(CloseCode::Busy, text));
+            return busy(format!("{} connections of users are open", core.users.len()));
         }
+        // One user leaves places for the others.
+        let own = core.users.values().filter(|(user, _)| user == key).count();
+        if own >= self.limits.users_max.div_ceil(2) {
+            return busy(format!("{own} connections of this user are open"));
+        }
+        core.memories.retain(|_, memory| memory.strong_count() > 0);
+        let memory = core.memories.get(key).and_then(Weak::upgrade);
+        let memory = memory.unwrap_or_else(|| Arc::new(Semaphore::new(self.limits.user_bytes_max)));
+        core.memories.insert(*key, Arc::downgrade(&memory));
         let number = core.fresh();
         core.users.insert(number, (*key, connection.clone()));
-        Ok(number)
+        Ok((number, memory))
     }
 
     pub fn leave_user(&self, number: u64) {

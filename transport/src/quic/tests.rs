@@ -6,6 +6,7 @@ use crate::member::Member;
 use crate::transport::TransportEvent;
 use pando_abi::RealmId;
 
+mod crowds;
 mod pressure;
 mod process;
 mod refusals;

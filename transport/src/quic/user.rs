@@ -1,14 +1,15 @@
 //! A user's connection, seen from the node: requests, each on a stream of its own.
 //!
 //! 1. All a user can do is to open a bidirectional stream and write one request into it. For anything else QUIC gives no credit.
-//! 2. A request's length is known before its bytes are read, and its memory is taken from one store for all users first: a
-//!    slow or hostile user waits, and takes nothing. A request that does not come in time is dropped.
+//! 2. A request's length is known before its bytes are read, and its memory is taken first, from its user's share and then from
+//!    one store for all users: a slow or hostile user waits, and takes nothing. A request that does not come in time is dropped.
 //! 3. A node that closes says so on a stream of its own and waits, for a bounded time, until the user has read its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::link::{self, End, Opening};
@@ -17,7 +18,7 @@ use super::node::Node;
 use crate::close::{Close, CloseCode};
 use crate::frame::{self, HEADER_BYTES, Kind};
 use crate::identity::PublicKey;
-use crate::request::UserRequest;
+use crate::request::{Memory, UserRequest};
 
 /// How long a request may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
@@ -26,8 +27,8 @@ const REQUEST_OVERHEAD_BYTES: usize = 4096;
 
 pub(super) async fn serve(node: &Arc<Node>, key: &PublicKey, connection: &quinn::Connection, opening: Opening) {
     let from = connection.remote_address();
-    let number = match node.enter_user(key, connection) {
-        Ok(number) => number,
+    let (number, share) = match node.enter_user(key, connection) {
+        Ok(entered) => entered,
         Err(refusal) => {
             let end = End::Refuse(refusal);
             link::close(connection, &end);
@@ -35,7 +36,7 @@ pub(super) async fn serve(node: &Arc<Node>, key: &PublicKey, connection: &quinn:
         }
     };
     tracing::debug!(%from, user = %format_args!("{key:.16}"), "user connected");
-    let end = run(node, key, connection, opening).await;
+    let end = run(node, key, &share, connection, opening).await;
     link::close(connection, &end);
     node.leave_user(number);
     let reason = end.reason();
@@ -45,7 +46,13 @@ pub(super) async fn serve(node: &Arc<Node>, key: &PublicKey, connection: &quinn:
     }
 }
 
-async fn run(node: &Arc<Node>, key: &PublicKey, connection: &quinn::Connection, mut opening: Opening) -> End {
+async fn run(
+    node: &Arc<Node>,
+    key: &PublicKey,
+    share: &Arc<Semaphore>,
+    connection: &quinn::Connection,
+    mut opening: Opening,
+) -> End {
     if opening.say(&node.ours).await.is_err() {
         return End::of(connection);
     }
@@ -60,7 +67,7 @@ async fn run(node: &Arc<Node>, key: &PublicKey, connection: &quinn::Connection, 
             _ = connection.closed() => return End::of(connection),
             streams = connection.accept_bi() => match streams {
                 Ok((answers, request)) => {
-                    tasks.spawn(take(node.clone(), *key, answers, request));
+                    tasks.spawn(take(node.clone(), *key, share.clone(), answers, request));
                 }
                 Err(error) => return End::from(error),
             },
@@ -82,10 +89,11 @@ async fn run(node: &Arc<Node>, key: &PublicKey, connection: &quinn::Connection, 
 async fn take(
     node: Arc<Node>,
     user: PublicKey,
+    share: Arc<Semaphore>,
     mut answers: quinn::SendStream,
     mut stream: quinn::RecvStream,
 ) -> Result<(), Close> {
-    match tokio::time::timeout(ARRIVAL_MAX, read(&node, &mut stream)).await {
+    match tokio::time::timeout(ARRIVAL_MAX, read(&node, &share, &mut stream)).await {
         Ok(Ok(Some((bytes, memory)))) => {
             let max = node.limits.request_bytes_max;
             let request = UserRequest::quic(user, bytes, answers, max, memory);
@@ -107,8 +115,9 @@ async fn take(
 /// `None`: the user has given up in the middle.
 async fn read(
     node: &Arc<Node>,
+    share: &Arc<Semaphore>,
     stream: &mut quinn::RecvStream,
-) -> Result<Option<(Bytes, tokio::sync::OwnedSemaphorePermit)>, Close> {
+) -> Result<Option<(Bytes, Memory)>, Close> {
     let mut head = [0; HEADER_BYTES];
     match stream.read_exact(&mut head).await {
         Ok(()) => {}
@@ -119,9 +128,13 @@ async fn read(
     }
     let length = frame::read_header(head, Kind::Data, node.limits.request_bytes_max).map_err(refusal)?;
     let cost = (length + REQUEST_OVERHEAD_BYTES) as u32;
-    let Ok(memory) = node.request_memory.clone().acquire_many_owned(cost).await else {
+    let Ok(own) = share.clone().acquire_many_owned(cost).await else {
         return Ok(None);
     };
+    let Ok(of_all) = node.request_memory.clone().acquire_many_owned(cost).await else {
+        return Ok(None);
+    };
+    let memory = Memory { _own: own, _of_all: of_all };
     // The memory has been granted, so the promise can be believed; pages are touched as bytes come.
     let mut body = BytesMut::with_capacity(length);
     while body.len() < length {

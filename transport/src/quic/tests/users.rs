@@ -4,18 +4,23 @@ use crate::frame::{Kind, header};
 use crate::request::{ResponseError, UserRequest};
 
 const USER: u32 = 50;
+const OTHER: u32 = 51;
 
 async fn node(change: impl FnOnce(&mut QuicConfig)) -> TestNode {
     let mut config = config(1, 10);
     change(&mut config);
     let node = TestNode::start(config);
-    node.quic.set_members(members(&[node.place()], &[USER]));
+    node.quic.set_members(members(&[node.place()], &[USER, OTHER]));
     node
 }
 
 async fn client(node: &TestNode) -> UserClient {
+    client_of(node, USER).await.unwrap()
+}
+
+async fn client_of(node: &TestNode, user: u32) -> Result<UserClient, ClientError> {
     let expected = Some(key(1).public());
-    UserClient::connect(node.place().1, expected, &key(USER), REALM).await.unwrap()
+    UserClient::connect(node.place().1, expected, &key(user), REALM).await
 }
 
 impl TestNode {
@@ -201,6 +206,42 @@ async fn users_together_take_no_more_memory_than_their_cap() {
 }
 
 #[tokio::test]
+async fn one_user_who_never_ends_its_requests_takes_no_memory_of_the_others() {
+    let mut node = node(|c| {
+        c.request_bytes_max = 1 << 20;
+        c.requests_bytes_max = 4 << 20;
+        c.user_bytes_max = 2 << 20;
+    })
+    .await;
+    // Over two connections eight requests begin that would take all there is, and none of them ends.
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let rogue = Rogue::dial(&key(USER), node.place().1).await;
+        let ours = Hello { role: Role::User, node: NodeId::NONE, ..hello(0, 0) };
+        link::greet(&rogue.connection, &ours).await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            let (mut send, receive) = rogue.connection.open_bi().await.unwrap();
+            send.write_all(&header(Kind::Data, 1 << 20)).await.unwrap();
+            send.write_all(&[7; 100]).await.unwrap();
+            streams.push((send, receive));
+        }
+        slow.push((rogue, streams));
+    }
+    let taken = || (4 << 20) - node.quic.node.request_memory.available_permits();
+    until(|| taken() > 1 << 20).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(taken() <= 2 << 20, "{} bytes are taken", taken());
+    let other = client_of(&node, OTHER).await.unwrap();
+    let start = std::time::Instant::now();
+    let asked = other.request(vec![1; 1 << 20].into());
+    let (answers, request) = tokio::join!(asked, node.request());
+    answers.unwrap();
+    assert_eq!(request.user, key(OTHER).public());
+    assert!(start.elapsed() < Duration::from_secs(10), "it waited for the others' patience to end");
+}
+
+#[tokio::test]
 async fn an_oversized_or_malformed_request_is_refused_with_a_reason() {
     let log = Log::catch();
     let node = node(|c| c.request_bytes_max = 1000).await;
@@ -253,13 +294,21 @@ async fn a_closing_node_lets_its_users_read_their_answers() {
 
 #[tokio::test]
 async fn users_beyond_the_limit_are_told_that_it_is_busy() {
-    let node = node(|c| c.users_max = 2).await;
+    let node = node(|c| c.users_max = 4).await;
+    let busy = |third: Result<UserClient, ClientError>| match third {
+        Err(ClientError::Refused { close, .. }) if close.code == CloseCode::Busy => close.reason,
+        _ => panic!("not refused, or for another reason"),
+    };
     let _one = client(&node).await;
     let two = client(&node).await;
-    let third = UserClient::connect(node.place().1, None, &key(USER), REALM).await;
-    assert!(matches!(third, Err(ClientError::Refused { close, .. }) if close.code == CloseCode::Busy));
+    // One user takes half of the places and leaves the others.
+    let third = busy(client_of(&node, USER).await);
+    assert!(third.contains("of this user"), "{third}");
+    let (_three, _four) = (client_of(&node, OTHER).await.unwrap(), client_of(&node, OTHER).await.unwrap());
+    let fifth = busy(client_of(&node, OTHER).await);
+    assert!(fifth.contains("of users"), "{fifth}");
     two.close().await;
-    until(|| node.quic.node.endpoint.open_connections() < 2).await;
+    until(|| node.quic.node.endpoint.open_connections() < 4).await;
     client(&node).await;
 }
 

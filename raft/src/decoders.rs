@@ -1,0 +1,122 @@
+//! What of this crate reads bytes of other nodes and of disks, each with valid bytes to start from, for tests that damage them.
+//!
+//! A row is a name, valid bytes, and a function that reads bytes and says whether they were taken. It panics if a promise is broken:
+//! what is taken is written and read again as it was.
+
+use crate::codec::record::{
+    GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry, encode_entry,
+};
+use crate::codec::wire::{Answer, Ask, Packet};
+use crate::codec::{decode, encode};
+use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::entry::Entry;
+use crate::net::parts::Assembler;
+use crate::types::Membership;
+
+/// A name, valid bytes, a reader.
+pub type Row = (&'static str, Vec<Vec<u8>>, fn(&[u8]) -> bool);
+
+/// All of them.
+pub fn rows() -> Vec<Row> {
+    vec![
+        ("raft packet", packets().iter().map(Packet::encode).collect(), read_packet),
+        ("raft log entry", records().iter().map(encode).collect(), read_log_entry),
+        ("raft group record", groups(), read_group),
+        ("raft snapshot", vec![pack(&meta(), b"an image").to_vec()], read_snapshot),
+        ("raft snapshot with its sum put right", vec![pack(&meta(), &[7; 300]).to_vec()], read_summed_snapshot),
+    ]
+}
+
+fn at(index: u64) -> LogIdRecord {
+    LogIdRecord { term: 3, index }
+}
+
+fn vote() -> VoteRecord {
+    VoteRecord { term: 3, node: 1, committed: true }
+}
+
+fn membership() -> MembershipRecord {
+    MembershipRecord { configs: vec![vec![1, 2, 3], vec![2, 3, 4]], nodes: vec![1, 2, 3, 4] }
+}
+
+fn meta() -> Meta {
+    let (chain, root) = ([1; 32], [2; 32]);
+    Meta { last: Some(at(70)), membership_at: Some(at(2)), membership: membership(), chain, root, root_index: 64 }
+}
+
+fn entry() -> Entry {
+    Entry { origin: [5; 16], incarnation: 6, seq: 7, time_ns: 8, seed: 9, epoch: 1, kind: 2, payload: vec![4; 90] }
+}
+
+fn records() -> Vec<LogRecord> {
+    let payloads = [
+        PayloadRecord::Blank,
+        PayloadRecord::Checkpoint,
+        PayloadRecord::Entry(entry()),
+        PayloadRecord::Membership(membership()),
+    ];
+    payloads.into_iter().zip(5..).map(|(payload, index)| LogRecord { at: at(index), payload }).collect()
+}
+
+fn packets() -> Vec<Packet> {
+    let ask = |ask| Packet::Ask { id: 1, group: [6; 16], ask };
+    let answer = |answer| Packet::Answer { id: 1, answer };
+    vec![
+        ask(Ask::Append { vote: vote(), prev: Some(at(4)), entries: records(), commit: Some(at(4)) }),
+        ask(Ask::Vote { vote: vote(), last: Some(at(4)), transfer: false }),
+        ask(Ask::Snapshot { vote: vote(), transfer: 1, total: 9, offset: 3, bytes: vec![1; 40] }),
+        ask(Ask::Propose { entry: entry(), timeout_ms: 500 }),
+        ask(Ask::ChangeVoters { voters: vec![1, 2, 3], timeout_ms: 500 }),
+        answer(Answer::Voted { vote: vote(), granted: true, last: Some(at(4)) }),
+        answer(Answer::Committed { index: 9, term: 3, outcome: vec![2; 30] }),
+        answer(Answer::Fenced { why: "another root".into() }),
+        Packet::Attest { group: [6; 16], index: 64, chain: [1; 32], root: [2; 32] },
+        Packet::Part { id: 1, part: 1, parts: 3, bytes: vec![8; 64] },
+    ]
+}
+
+fn groups() -> Vec<Vec<u8>> {
+    let group = |founders, fenced| encode(&GroupRecord { region: 4, founders, fenced });
+    vec![group(vec![1, 2, 3], None), group(vec![], Some("why".into()))]
+}
+
+fn read_packet(bytes: &[u8]) -> bool {
+    let Ok(packet) = Packet::decode(bytes, crate::FRAME_BYTES_MAX) else { return false };
+    assert_eq!(Packet::decode(&packet.encode(), usize::MAX).as_ref(), Ok(&packet));
+    match packet {
+        Packet::Part { id, part, parts, bytes } => _ = Assembler::default().take(id, part, parts, bytes),
+        Packet::Ask { ask: Ask::Append { entries, .. }, .. } => {
+            entries.into_iter().for_each(|record| _ = record.into_entry());
+        }
+        _ => {}
+    }
+    true
+}
+
+fn read_log_entry(bytes: &[u8]) -> bool {
+    let Ok(entry) = decode_entry(bytes) else { return false };
+    let again = encode_entry(&entry);
+    assert_eq!(encode_entry(&decode_entry(&again).expect("what was written is read")), again);
+    true
+}
+
+fn read_group(bytes: &[u8]) -> bool {
+    decode::<GroupRecord>("group", bytes, 1 << 16).is_ok()
+}
+
+fn read_snapshot(bytes: &[u8]) -> bool {
+    let Ok((meta, image)) = unpack(&bytes::Bytes::copy_from_slice(bytes)) else { return false };
+    assert_eq!(unpack(&pack(&meta, &image)), Ok((meta.clone(), image)));
+    _ = Membership::try_from(meta.membership);
+    true
+}
+
+/// The sum says that the disk is well, not that its writer was.
+fn read_summed_snapshot(bytes: &[u8]) -> bool {
+    let mut bytes = bytes.to_vec();
+    if bytes.len() > 16 {
+        let sum = crc32fast::hash(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&sum.to_le_bytes());
+    }
+    read_snapshot(&bytes)
+}
