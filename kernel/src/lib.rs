@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod beginning;
 pub mod boot;
 pub mod cell;
 pub mod cells;

@@ -90,11 +90,14 @@ pub(crate) enum Ask {
     ReadIndex {
         timeout_ms: u64,
     },
-    ChangeVoters {
+    ChangeMembers {
         voters: Vec<u64>,
+        learners: Vec<u64>,
         timeout_ms: u64,
     },
     Join,
+    /// May the asker delete its replica?
+    Leave,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]

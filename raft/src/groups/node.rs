@@ -216,7 +216,10 @@ impl Node {
             return Err(CreateError::Exists);
         }
         let replica = match self.replica(group) {
-            Some(replica) => replica,
+            Some(replica) => {
+                replica.joins.fetch_add(1, Ordering::Relaxed);
+                replica
+            }
             None => self.begin(group, &record).await.map_err(stopped)?,
         };
         // Only a founder that was told so when it began initialises: whoever joined waits to be found.
@@ -232,9 +235,33 @@ impl Node {
         Ok(())
     }
 
+    /// A leader wants this node to have a replica.
+    pub(crate) async fn join_for_peer(&self, group: GroupId) -> Result<(), String> {
+        if self.replica(group).is_none() {
+            self.machines.may_join(group)?;
+        }
+        self.add(group, None).await.map_err(|e| e.to_string())
+    }
+
     /// Ends the replica here and deletes what it has on the disk.
     pub(crate) async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
         let _one = self.beginning.lock().await;
+        self.delete(group).await
+    }
+
+    /// The same, unless this is another replica by now, or somebody has asked it to join since.
+    pub(crate) async fn remove_if(&self, replica: &Arc<Replica>, joins: u64) -> Result<bool, CreateError> {
+        let _one = self.beginning.lock().await;
+        let group = replica.core.group;
+        let same = self.replica(group).is_some_and(|now| Arc::ptr_eq(&now, replica));
+        if !same || replica.joins.load(Ordering::Relaxed) != joins {
+            return Ok(false);
+        }
+        self.delete(group).await?;
+        Ok(true)
+    }
+
+    async fn delete(&self, group: GroupId) -> Result<(), CreateError> {
         let gone = self.replicas.write().remove(&group);
         if let Some(replica) = gone {
             replica.end().await;

@@ -84,9 +84,9 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
 
 async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Result<Answer, Nonsense> {
     if let Ask::Join = ask {
-        return Ok(match node.add(group, None).await {
+        return Ok(match node.join_for_peer(group).await {
             Ok(()) => Answer::Done,
-            Err(e) => Answer::Failed { why: e.to_string() },
+            Err(why) => Answer::Failed { why },
         });
     }
     let Some(replica) = node.replica(group) else { return Ok(Answer::Unknown) };
@@ -130,10 +130,11 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
             Ok(read_index(raft, timeout).await)
         }
-        Ask::ChangeVoters { voters, timeout_ms } => {
+        Ask::ChangeMembers { voters, learners, timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
-            Ok(node.change_as_leader(&replica, voters, timeout).await)
+            Ok(node.change_as_leader(&replica, voters, learners, timeout).await)
         }
+        Ask::Leave => Ok(node.may_leave(&replica, raft, from).await),
         Ask::Join => Ok(Answer::Done),
     }
 }

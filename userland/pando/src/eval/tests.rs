@@ -36,6 +36,7 @@ impl Fake {
             module: "counter".into(),
             node: *self.leader.lock().unwrap(),
             voters: voters.to_vec(),
+            wanted: voters.to_vec(),
             state: "running".into(),
             mailbox: 0,
             memory: 0,
