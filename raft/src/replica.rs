@@ -309,6 +309,9 @@ pub(crate) struct Replica {
     pub(crate) raft: Option<GroupRaft>,
     /// Held while this leader changes the members.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// It joined and does not vote yet, nor stand for election: its log may end before it became a member, and the members
+    /// of that time are not those of now.
+    pub(crate) joining: AtomicBool,
     /// How often somebody asked this replica to join: what was found out before is old then.
     pub(crate) joins: AtomicU64,
     /// The node is ending this replica: what follows is no failure.
@@ -335,11 +338,12 @@ pub(crate) struct Lead {
 }
 
 impl Replica {
-    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>) -> Replica {
+    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>, joining: bool) -> Replica {
         Replica {
             core,
             raft,
             changing: tokio::sync::Mutex::new(()),
+            joining: AtomicBool::new(joining),
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Mutex::new(None),

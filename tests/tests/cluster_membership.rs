@@ -108,9 +108,10 @@ async fn a_ticket_is_good_for_one_node_and_for_nothing_else() {
     let mut realm = Realm::start(1).await;
     let ticket = realm.ticket();
     let folder = tempfile::tempdir().expect("a folder");
+    let data = realm.data().to_owned();
     let join = |ticket: &str, name: &str| {
         let dir = folder.path().join(name);
-        pando(realm.data(), &["node", "--join", ticket, "--dir", dir.to_str().expect("a path")])
+        pando(&data, &["node", "--join", ticket, "--dir", dir.to_str().expect("a path")])
     };
     let mut cut = ticket.clone();
     cut.truncate(ticket.len() - 9);

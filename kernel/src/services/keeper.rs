@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pando_abi::NodeId;
 use pando_raft::{Role, Status};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     node::Kernel,
@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) async fn work(kernel: &Arc<Kernel>) {
     let mut seen: BTreeMap<NodeId, Instant> = BTreeMap::new();
+    // A newcomer may take long to catch up, and the rest goes on meanwhile.
+    let mut seating: JoinSet<()> = JoinSet::new();
     loop {
         tokio::time::sleep(LOOK).await;
         let status = kernel.groups().status(ROOT).filter(|status| status.role == Role::Leader);
@@ -35,7 +37,10 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
                 tracing::info!(%why, "the root group did not do what its leader wished");
             }
         }
-        seat(kernel, &up, &status).await;
+        while seating.try_join_next().is_some() {}
+        if seating.is_empty() {
+            seating.spawn(seat(kernel.clone(), up, status));
+        }
     }
 }
 
@@ -78,7 +83,7 @@ fn wishes(
 }
 
 /// Makes the root group's voters those that have a seat, and everybody else a follower.
-async fn seat(kernel: &Arc<Kernel>, up: &[NodeId], status: &Status) {
+async fn seat(kernel: Arc<Kernel>, up: Vec<NodeId>, status: Status) {
     let (mut seats, mut followers) = kernel.root().read(|root| (root.seats(), root.followers()));
     // Nobody is waited for who is not there: who counts already goes on, who is new has to be up.
     seats.retain(|node| status.voters.contains(node) || up.contains(node));

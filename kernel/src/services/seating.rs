@@ -27,8 +27,8 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
     let mut changes = kernel.root().changes();
     let mut tasks: JoinSet<(ActorId, bool)> = JoinSet::new();
     let mut busy: BTreeSet<ActorId> = BTreeSet::new();
-    // Led here since a moment ago, or not finished the last time.
-    let mut open: BTreeSet<ActorId> = BTreeSet::new();
+    // Led here since a moment ago, or not finished the last time; at first everything.
+    let mut open: BTreeSet<ActorId> = kernel.leaders().list().into_iter().collect();
     loop {
         open.extend(kernel.leaders().new_ones());
         open.extend(kernel.root().read(|root| root.moving_groups().map(|group| group.id).collect::<Vec<_>>()));
@@ -37,9 +37,14 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
             if busy.len() >= AT_ONCE {
                 break;
             }
-            if step(kernel, group).is_none() {
-                open.remove(&group);
-                continue;
+            match look(kernel, group) {
+                Look::Settled => {
+                    tracing::debug!(group = %group, node = %kernel.id(), "the voters are as wanted, or another node's care");
+                    open.remove(&group);
+                    continue;
+                }
+                Look::Unclear => continue,
+                Look::Do(_) => {}
             }
             busy.insert(group);
             let kernel = kernel.clone();
@@ -69,16 +74,35 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
 }
 
 /// What is to be done for a group next.
+#[derive(Debug)]
 enum Step {
     Tell { voters: Vec<u32>, at: u64 },
     Change { wanted: Vec<NodeId> },
 }
 
-/// `None`: nothing, or not here.
-fn step(kernel: &Kernel, group: ActorId) -> Option<Step> {
-    let status = kernel.groups().status(group).filter(|status| status.role == Role::Leader)?;
-    let record = kernel.root().read(|root| root.group(group).cloned())?;
-    next(&record, &status)
+/// How a group stands.
+enum Look {
+    /// As wanted, or the care of another node that leads it.
+    Settled,
+    /// Nobody is known to lead it: that may be this node again, without being told so anew.
+    Unclear,
+    /// There is something to do here.
+    Do(Step),
+}
+
+fn look(kernel: &Kernel, group: ActorId) -> Look {
+    let Some(status) = kernel.groups().status(group) else { return Look::Settled };
+    let (record, ended) = kernel.root().read(|root| (root.group(group).cloned(), root.ended(group).is_some()));
+    let Some(record) = record else {
+        // The root group here may be behind.
+        return if ended { Look::Settled } else { Look::Unclear };
+    };
+    match (status.role, status.leader) {
+        (Role::Leader, Some(_)) => next(&record, &status).map_or(Look::Settled, Look::Do),
+        (Role::Stopped, _) => Look::Settled,
+        (_, Some(leader)) if leader != kernel.id() => Look::Settled,
+        _ => Look::Unclear,
+    }
 }
 
 fn next(record: &GroupRecord, status: &Status) -> Option<Step> {
@@ -95,7 +119,13 @@ fn next(record: &GroupRecord, status: &Status) -> Option<Step> {
 
 /// Does what is to be done. `true`: all is as wanted, or somebody else leads.
 async fn settle(kernel: &Arc<Kernel>, group: ActorId) -> bool {
-    while let Some(step) = step(kernel, group) {
+    loop {
+        let step = match look(kernel, group) {
+            Look::Settled => return true,
+            Look::Unclear => return false,
+            Look::Do(step) => step,
+        };
+        tracing::debug!(group = %group, ?step, "the voters are to be changed or told");
         let done = match step {
             Step::Tell { voters, at } => {
                 let told = kernel.root_command(RootCommand::Seated { id: group, voters, at }).await;
@@ -118,5 +148,4 @@ async fn settle(kernel: &Arc<Kernel>, group: ActorId) -> bool {
             return false;
         }
     }
-    true
 }

@@ -98,6 +98,10 @@ pub(crate) enum Ask {
     Join,
     /// May the asker delete its replica?
     Leave,
+    /// At this index the receiver became a member: does its log reach there? From then on it may vote.
+    Seat {
+        index: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]

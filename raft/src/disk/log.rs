@@ -32,7 +32,7 @@ use crate::codec::record::{LogIdRecord, VoteRecord, decode_entry, encode_entry};
 use crate::codec::{Malformed, decode, encode};
 use crate::types::{Command, LogEntry, LogId, Types, Vote, log_id};
 
-const KEY_VOTE: &[u8] = b"vote";
+pub(super) const KEY_VOTE: &[u8] = b"vote";
 const KEY_COMMITTED: &[u8] = b"committed";
 const KEY_PURGED: &[u8] = b"purged";
 const KEY_CUT: &[u8] = b"cut";

@@ -5,7 +5,10 @@
 //! be done again, so an interruption anywhere is mended by asking again, and a joint configuration left behind is finished
 //! by whoever leads (see [`crate::replica::supervise`]).
 //!
-//! 1. A replica of a group that goes on is deleted only after its leader, sure of its quorum, has said that the node is no
+//! 1. A node that joins neither votes nor stands for election before its log reaches to where it became a member. Until then
+//!    it knows members of long ago, itself perhaps among them, and several such nodes together could take themselves for a
+//!    majority.
+//! 2. A replica of a group that goes on is deleted only after its leader, sure of its quorum, has said that the node is no
 //!    member; and not if anybody has asked the node to join since. A leader asks first and writes the member into its log
 //!    afterwards, so no configuration that counts the node can be on its way then.
 
@@ -132,6 +135,9 @@ impl Node {
             if let Err(why) = self.catch_up(group, raft, &new).await {
                 return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
             }
+            if let Err(why) = self.seat_all(group, raft, &new).await {
+                return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
+            }
             // Who was a voter and shall be a learner stays one of the members.
             let retain = wanted.learners.iter().any(|n| voting.contains(n));
             if let Err(e) = raft.change_membership(wanted.voters.clone(), retain).await {
@@ -175,6 +181,29 @@ impl Node {
                 self.ask_to_join(group, *node).await?;
             }
         }
+    }
+
+    /// Has the learners that shall vote make sure that they know themselves for members.
+    async fn seat_all(&self, group: GroupId, raft: &GroupRaft, new: &BTreeSet<u64>) -> Result<(), String> {
+        let deadline = Instant::now() + JOIN_MAX * 2;
+        let index = {
+            let metrics = raft.server_metrics();
+            let now = metrics.borrow_watched();
+            now.membership_config.log_id().map_or(0, |id| id.index)
+        };
+        for node in new {
+            loop {
+                let asked = self.link.ask(NodeId(*node as u32), group, Ask::Seat { index }, false, JOIN_MAX).await;
+                match asked {
+                    Ok(Answer::Done) => break,
+                    // What is committed is told to it with the next heartbeat.
+                    Ok(Answer::Failed { .. }) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                    Ok(other) => return Err(format!("n{node}: {other:?}")),
+                    Err(e) => return Err(format!("n{node} could not be asked: {e}")),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// See [`crate::Groups::change_members`].

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
-use crate::codec::record::GroupRecord;
+use crate::codec::record::{GroupRecord, VoteRecord};
 use crate::codec::wire::Packet;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -27,7 +27,7 @@ use crate::net::Link;
 use crate::net::peer::Peers;
 use crate::replica::apply::Replicated;
 use crate::replica::supervise::supervise;
-use crate::replica::{Core, Notice, Replica, Seed, blocking};
+use crate::replica::{Core, GroupRaft, Notice, Replica, Seed, blocking};
 use crate::status::GroupEvent;
 
 /// Groups that are restarted at once.
@@ -169,12 +169,16 @@ impl Node {
             core.halt(why, true);
             // Who the others were, as far as is known, so that proposals made here can go to them.
             core.assume_members(&record.founders);
-            Replica::new(core, None)
+            Replica::new(core, None, record.joining)
         } else {
             let peers = Peers { group, link: self.link.clone(), notices: self.notices.clone() };
             let machine = Replicated { core: core.clone() };
-            match Raft::new(self.id, self.raft.clone(), peers, log, machine).await {
-                Ok(raft) => Replica::new(core, Some(raft)),
+            let raft = match record.joining {
+                true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
+                false => self.raft.clone(),
+            };
+            match Raft::new(self.id, raft, peers, log, machine).await {
+                Ok(raft) => Replica::new(core, Some(raft), record.joining),
                 Err(e) => {
                     // This group takes no part; the node and its other groups do.
                     core.halt(&e.to_string(), false);
@@ -182,7 +186,7 @@ impl Node {
                     tracing::error!(%group, %why, "a replica could not be started");
                     let _ = self.events.send(GroupEvent::Stopped { group, why });
                     core.assume_members(&record.founders);
-                    Replica::new(core, None)
+                    Replica::new(core, None, record.joining)
                 }
             }
         };
@@ -243,10 +247,25 @@ impl Node {
         self.add(group, None).await.map_err(|e| e.to_string())
     }
 
+    /// A leader says at which index this node became a member. Once what was applied here reaches there, the replica votes
+    /// like any other.
+    pub(crate) async fn seat(&self, replica: &Replica, raft: &GroupRaft, index: u64) -> Result<(), String> {
+        let applied = replica.core.applied();
+        if applied < index {
+            return Err(format!("{applied} of {index} is applied here"));
+        }
+        if replica.joining.load(Ordering::Relaxed) {
+            self.disk.seat_group(replica.core.group).await.map_err(|e| e.to_string())?;
+            replica.joining.store(false, Ordering::Relaxed);
+            raft.runtime_config().elect(true);
+        }
+        Ok(())
+    }
+
     /// Ends the replica here and deletes what it has on the disk.
     pub(crate) async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
         let _one = self.beginning.lock().await;
-        self.delete(group).await
+        self.delete(group, None).await
     }
 
     /// The same, unless this is another replica by now, or somebody has asked it to join since.
@@ -257,16 +276,16 @@ impl Node {
         if !same || replica.joins.load(Ordering::Relaxed) != joins {
             return Ok(false);
         }
-        self.delete(group).await?;
+        self.delete(group, replica.core.log.vote().map(Into::into)).await?;
         Ok(true)
     }
 
-    async fn delete(&self, group: GroupId) -> Result<(), CreateError> {
+    async fn delete(&self, group: GroupId, voted: Option<VoteRecord>) -> Result<(), CreateError> {
         let gone = self.replicas.write().remove(&group);
         if let Some(replica) = gone {
             replica.end().await;
         }
-        self.disk.remove_group(group).await.map_err(|e| CreateError::Stopped(e.to_string()))
+        self.disk.remove_group(group, voted).await.map_err(|e| CreateError::Stopped(e.to_string()))
     }
 
     /// Ends every replica, writes what is pending and lets go of the folder.

@@ -94,6 +94,11 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         let why = replica.core.halted().unwrap_or_default();
         return Ok(if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } });
     };
+    // Whoever has not caught up with its own joining may know members that are none any more.
+    let elects = matches!(ask, Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. });
+    if elects && replica.joining.load(Ordering::Relaxed) {
+        return Ok(Answer::Failed { why: "it is joining still and does not vote".into() });
+    }
     match ask {
         Ask::Append { vote, prev, entries, commit } => append(raft, from, vote, prev, entries, commit).await,
         Ask::Vote { vote, last, transfer } => {
@@ -135,6 +140,10 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
             Ok(node.change_as_leader(&replica, voters, learners, timeout).await)
         }
         Ask::Leave => Ok(node.may_leave(&replica, raft, from).await),
+        Ask::Seat { index } => Ok(match node.seat(&replica, raft, index).await {
+            Ok(()) => Answer::Done,
+            Err(why) => Answer::Failed { why },
+        }),
         Ask::Join => Ok(Answer::Done),
     }
 }

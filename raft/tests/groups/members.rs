@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use pando_raft::{ChangeError, CreateError, LeaveError, NodeId};
+use pando_raft::{ChangeError, CreateError, LeaveError, NodeId, Role};
 
-use crate::harness::{Cluster, eventually, group, put, run};
+use crate::harness::{Cluster, LONG, entry, eventually, group, put, run};
 
 fn ids(nodes: &[u32]) -> Vec<NodeId> {
     nodes.iter().map(|n| NodeId(*n)).collect()
@@ -242,5 +242,58 @@ fn a_new_voter_that_does_not_answer_is_told_of_soon_and_changes_nothing() {
         assert!(began.elapsed() < Duration::from_secs(20));
         assert_eq!(cluster.nodes[&leader].status(g).unwrap().voters, ids(&[1, 2, 3]));
         put(&cluster.nodes[&leader], g, 1).await;
+    });
+}
+
+#[test]
+fn nodes_that_left_and_join_again_never_take_themselves_for_the_majority_that_they_once_were() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        // Once it was the only voter, and its log says so at its beginning.
+        cluster.create(g, &[1]).await;
+        let large = vec![7; 100_000];
+        for seq in 0..40 {
+            cluster.nodes[&1].propose(g, entry(seq, &large), LONG).await.unwrap();
+        }
+        cluster.nodes[&1].change_voters(g, &ids(&[2])).await.unwrap();
+        cluster.leader(g, &[2]).await;
+        // It comes back, and is cut off in the middle of what it is sent.
+        let caught = loop {
+            cluster.nodes[&1].leave(g, &ids(&[2])).await.unwrap();
+            let leader = cluster.nodes[&2].clone();
+            let adding = tokio::spawn(async move { leader.change_members_here(g, &ids(&[2]), &ids(&[1])).await });
+            let end = cluster.nodes[&2].status(g).unwrap().last_index;
+            let have = eventually("it gets something", || {
+                cluster.nodes[&1].status(g).map(|s| s.last_index).filter(|have| *have > 2)
+            })
+            .await;
+            cluster.net.isolate(NodeId(1), &cluster.ids());
+            adding.await.unwrap().unwrap();
+            if have + 10 < end {
+                break cluster.nodes[&1].status(g).unwrap();
+            }
+            cluster.net.heal();
+            cluster.nodes[&2].change_members(g, &ids(&[2]), &[]).await.unwrap();
+        };
+        assert_eq!(caught.voters, ids(&[1]), "what it knows is old");
+        // It hears nothing for many election timeouts, also after a restart, and stands for nothing.
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            let status = cluster.nodes[&1].status(g).unwrap();
+            assert!(!matches!(status.role, Role::Leader | Role::Candidate) && status.term == caught.term, "{status:?}");
+            cluster.close(1).await;
+            cluster.open(1).await;
+        }
+        cluster.net.heal();
+        put(&cluster.nodes[&2], g, 40).await;
+        cluster.agree(g, &[1, 2], 41).await;
+        // Made a voter it leads like any other, and after another restart too.
+        cluster.nodes[&2].change_voters(g, &ids(&[1])).await.unwrap();
+        cluster.leader(g, &[1]).await;
+        cluster.close(1).await;
+        cluster.open(1).await;
+        cluster.leader(g, &[1]).await;
+        put(&cluster.nodes[&1], g, 41).await;
     });
 }
