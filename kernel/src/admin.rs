@@ -7,6 +7,7 @@
 
 mod calls;
 mod logs;
+mod members;
 mod spawn;
 mod target;
 mod views;
@@ -44,6 +45,24 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut stream: UserRequest) {
             return;
         }
     };
+    // Whoever comes with a ticket is nobody yet, and may do one thing.
+    let ticket = kernel.root().read(|root| !root.is_user(&stream.user.0) && root.ticket(&stream.user.0).is_some());
+    let may = match (&request, ticket) {
+        (Request::Join { .. }, ticket) => ticket,
+        (_, ticket) => !ticket,
+    };
+    if !may {
+        let text = if ticket { "a ticket is good for joining only" } else { "a node joins with a ticket" };
+        let reply = Reply::refused(Errno::DENIED, text, "`pando ticket` gives one; `pando node --join` takes it");
+        let _ = stream.respond(reply.encode().into()).await;
+        return;
+    }
+    if let Request::Join { key, addr } = request {
+        kernel.catch_up_once().await;
+        let reply = members::join(&kernel, stream.user.0, key, &addr).await.unwrap_or_else(Reply::from);
+        let _ = stream.respond(reply.encode().into()).await;
+        return;
+    }
     if !matches!(request, Request::Hello | Request::Log { .. } | Request::Stop) {
         kernel.catch_up_once().await;
     }
@@ -94,7 +113,14 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
         Request::Link { a, b, unlink } => calls::link(kernel, &a, &b, unlink),
         Request::Watch { target } => calls::watch(kernel, &target).await,
         Request::Name { name, target } => calls::name(kernel, name, target).await,
-        Request::Voters { target, nodes } => spawn::voters(kernel, &target, nodes).await,
+        Request::Voters { target, nodes } => members::voters(kernel, &target, nodes).await,
+        Request::Reseat { target, add, remove } => members::reseat(kernel, &target, add, remove).await,
+        Request::Ticket { key, lifetime_ms } => members::ticket(kernel, key, lifetime_ms).await,
+        // Nobody joins on behalf of somebody else.
+        Request::Join { .. } => Err(Refusal::new(Errno::DENIED, "a node joins with a ticket", "")),
+        Request::RemoveNode { node, lost } => members::remove(kernel, NodeId(node), lost).await,
+        Request::Drain { node, drained } => members::drain(kernel, NodeId(node), drained).await,
+        Request::Settings { replace_after_ms } => members::settings(kernel, replace_after_ms).await,
         Request::Log { target, tail, .. } => Ok(Reply::Log(logs::tail_here(kernel, target.as_deref(), tail))),
         Request::Stop => {
             kernel.request_stop();

@@ -15,6 +15,7 @@ use ractor::Actor;
 use tokio::sync::watch;
 
 use crate::{
+    beginning,
     cells::Cells,
     console::Console,
     genesis::{Genesis, GenesisError},
@@ -105,6 +106,11 @@ impl Machines for MachineMaker {
             None => unreachable!("a machine was asked for before boot"),
         }
     }
+
+    fn may_join(&self, _group: ActorId) -> Result<(), String> {
+        // The kernel makes a replica by itself, when it has what that needs: `services/hosting`, `beginning`.
+        Err(format!("{} is not ready for it yet", self.node))
+    }
 }
 
 impl Node {
@@ -159,12 +165,11 @@ impl Node {
         let _ = maker.port.set(kernel.parts.leaders.clone());
         let groups = Groups::open(raft, Arc::new(RaftWire(transport.clone())), maker).await?;
         let _ = kernel.parts.groups.set(groups);
-        let voters: Vec<NodeId> = kernel.parts.genesis.nodes.iter().map(|m| m.node).collect();
-        kernel.groups().create(ROOT, &voters).await.map_err(|e| other("the root group")(&e))?;
         tokio::spawn(note_group_events(kernel.clone()));
         let context = Context::new(kernel.clone(), events);
         let (supervisor, _) =
             Supervisor::spawn(None, Supervisor, context).await.map_err(|e| other("the kernel's services")(&e))?;
+        beginning::begin(&kernel, &dir).await.map_err(|e| other("the root group")(&e))?;
         kernel.log_as("kernel".into(), 3, format!("{id} listens on {addr}"));
         tracing::info!(node = %id, %addr, realm = %kernel.realm_id(), "the node runs");
         Ok(Node { kernel, addr, dir, supervisor, stop: stopped })
@@ -180,7 +185,8 @@ impl Node {
         self.addr
     }
 
-    /// Waits until somebody asks for a stop through the admin interface.
+    /// Waits until somebody asks for a stop through the admin interface, or the realm refuses this node
+    /// ([`Kernel::refused`]).
     pub async fn stopped(&self) {
         let mut stop = self.stop.clone();
         // The sender lives in the kernel, which lives in this node.

@@ -9,12 +9,14 @@
 //! DATA/n1/realm.toml   the same record, for the node
 //! DATA/n1/node.key     the node's key
 //! DATA/n1/node.pid     while it runs
+//! DATA/n1/node.begins  before it takes part for the first time
 //! DATA/n1/node.log     what it said
 //! DATA/n1/raft/ store/ cache/
 //! ```
 //!
 //! 1. The realm's id is the BLAKE3 hash of the founding members' numbers and keys: no two foundings share one.
 //! 2. The record never changes after it is written, except for addresses, which are only where to knock first.
+//! 3. The record of a node that was admitted later says so, and whom it was told of. Such a node founds nothing.
 
 use std::{
     io,
@@ -31,10 +33,12 @@ use serde::{Deserialize, Serialize};
 pub struct Genesis {
     /// The realm.
     pub realm: RealmId,
-    /// Its first nodes, all of them voters of the root group.
+    /// Its first nodes, or those that a node was told of when it was admitted, itself among them.
     pub nodes: Vec<Member>,
     /// Who may use the admin interface.
     pub users: Vec<PublicKey>,
+    /// The node was admitted to a realm that ran already.
+    pub joined: bool,
 }
 
 /// Why a founding record could not be written or read.
@@ -66,6 +70,8 @@ pub enum GenesisError {
 #[derive(Serialize, Deserialize)]
 struct File {
     realm: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
     #[serde(default)]
     node: Vec<FileNode>,
     #[serde(default)]
@@ -113,13 +119,35 @@ impl Genesis {
             hash.update(&member.node.0.to_le_bytes());
             hash.update(&member.key.0);
         }
-        let genesis = Genesis { realm: RealmId(*hash.finalize().as_bytes()), nodes, users: vec![user.public()] };
+        let realm = RealmId(*hash.finalize().as_bytes());
+        let genesis = Genesis { realm, nodes, users: vec![user.public()], joined: false };
         for number in 1..=count {
             genesis.write(&Self::record_path(&Self::node_dir(data, NodeId(number))))?;
         }
         // Last: where this file is, the founding is complete.
         genesis.write(&record)?;
         Ok(genesis)
+    }
+
+    /// Writes the record of a node that was admitted into its folder.
+    ///
+    /// # Errors
+    /// If the folder has a record already, or it cannot be written.
+    pub fn join(&self, dir: &Path) -> Result<(), GenesisError> {
+        let record = Self::record_path(dir);
+        if record.exists() {
+            return Err(GenesisError::Exists(dir.to_owned()));
+        }
+        Self::make_folder(dir)?;
+        self.write(&record)
+    }
+
+    /// The founders that vote in the root group from the first moment.
+    pub fn seats(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = self.nodes.iter().map(|member| member.node).collect();
+        nodes.sort_unstable();
+        nodes.truncate(crate::root::SEATS_MAX);
+        nodes
     }
 
     /// A folder for a realm or a node, that nobody else may look into: what actors know lies below it. One that is there
@@ -158,18 +186,19 @@ impl Genesis {
             nodes.push(Member { node: NodeId(node.number), key: key(&node.key)?, addr: node.addr });
         }
         let users = file.user.iter().map(|u| key(&u.key)).collect::<Result<_, _>>()?;
-        Ok(Genesis { realm, nodes, users })
+        Ok(Genesis { realm, nodes, users, joined: file.joined })
     }
 
     fn write(&self, path: &Path) -> Result<(), GenesisError> {
         let file = File {
             realm: self.realm.to_string(),
+            joined: self.joined,
             node: self.nodes.iter().map(|m| FileNode { number: m.node.0, key: hex(&m.key), addr: m.addr }).collect(),
             user: self.users.iter().map(|k| FileUser { key: hex(k) }).collect(),
         };
         let text = toml::to_string(&file)
             .map_err(|e| GenesisError::Malformed { path: path.to_owned(), why: e.to_string() })?;
-        let text = format!("# The founding record of a Pando realm. Written once; do not edit.\n{text}");
+        let text = format!("# The record of a Pando realm. Written once; do not edit.\n{text}");
         let temporary = path.with_extension("new");
         std::fs::write(&temporary, text).map_err(at(&temporary))?;
         std::fs::rename(&temporary, path).map_err(at(path))
@@ -193,6 +222,11 @@ impl Genesis {
     /// Where the person's key is.
     pub fn user_key_path(data: &Path) -> PathBuf {
         data.join("user.key")
+    }
+
+    /// Where a node keeps the number of its beginning, until it has begun.
+    pub fn life_path(node_dir: &Path) -> PathBuf {
+        node_dir.join("node.begins")
     }
 
     /// Where a running node keeps its process id.

@@ -7,7 +7,7 @@
 //! 4. A new leader asks again for the watches and links to plain actors: an end that fell between two leaders is told.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use pando_actors::{Class, Exit, Module};
 use pando_raft::Entry;
 use pando_scheduler::{TimerId, TimerSink};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
     cell::{alarm_key, alarm_of},
@@ -41,6 +41,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub struct Leaders {
     kernel: Weak<Kernel>,
     led: Mutex<BTreeMap<ActorId, Led>>,
+    /// Groups that are led here since a moment ago, for [`crate::services`].
+    news: Mutex<BTreeSet<ActorId>>,
+    told: Notify,
 }
 
 struct Led {
@@ -79,7 +82,17 @@ impl TimerSink for GroupAlarms {
 impl Leaders {
     /// None led yet.
     pub fn new(kernel: Weak<Kernel>) -> Leaders {
-        Leaders { kernel, led: Mutex::default() }
+        Leaders { kernel, led: Mutex::default(), news: Mutex::default(), told: Notify::new() }
+    }
+
+    /// Groups that this node has begun to lead since this was last asked.
+    pub fn new_ones(&self) -> BTreeSet<ActorId> {
+        std::mem::take(&mut *self.news.lock())
+    }
+
+    /// Resolves when there is something new for [`Leaders::new_ones`].
+    pub async fn changed(&self) {
+        self.told.notified().await;
     }
 
     /// Groups that this node leads.
@@ -330,6 +343,8 @@ impl Port for Leaders {
 
     fn leads(&self, group: ActorId, term: u64, standing: Leading) {
         let Some(kernel) = self.kernel.upgrade() else { return };
+        self.news.lock().insert(group);
+        self.told.notify_one();
         let sink = Arc::new(GroupAlarms { group, kernel: self.kernel.clone() });
         let mut queues: BTreeMap<Address, Queue> = BTreeMap::new();
         for item in standing.items {

@@ -29,6 +29,7 @@
 )]
 
 mod admin;
+mod beginning;
 pub mod boot;
 pub mod cell;
 pub mod cells;

@@ -32,6 +32,7 @@ use crate::{
     logbook::LogBook,
     modules::Modules,
     peers::PeerCalls,
+    realm::Refusal,
     root::RootView,
     wire::{self, ControlMessage},
 };
@@ -53,6 +54,7 @@ pub struct Kernel {
     sequence: AtomicU64,
     hot: AtomicU64,
     pub(crate) caught_up: std::sync::atomic::AtomicBool,
+    refused: std::sync::OnceLock<Refusal>,
     started: Instant,
 }
 
@@ -87,6 +89,7 @@ impl Kernel {
             sequence: AtomicU64::new(0),
             hot: AtomicU64::new(0),
             caught_up: std::sync::atomic::AtomicBool::new(false),
+            refused: std::sync::OnceLock::new(),
             started: Instant::now(),
         }
     }
@@ -193,6 +196,16 @@ impl Kernel {
     }
     pub(crate) fn leave_hot_place(&self) {
         self.hot.fetch_sub(1, Ordering::Relaxed);
+    }
+    /// The realm does not let this node take part: why. It stops.
+    pub fn refused(&self) -> Option<&Refusal> {
+        self.refused.get()
+    }
+    pub(crate) fn refuse(&self, why: Refusal) {
+        tracing::error!(%why, mend = why.mend, "the realm refuses this node");
+        // The first reason stands.
+        let _ = self.refused.set(why);
+        self.request_stop();
     }
     /// Asks for an orderly stop.
     pub fn request_stop(&self) {

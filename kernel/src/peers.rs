@@ -4,7 +4,7 @@
 //! 2. The end of a session is told once to everybody on this node whom it concerns.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,14 +17,14 @@ use pando_admin::{Reply, Request};
 use pando_raft::{Wire, blocking};
 use pando_transport::{Channel, Transport, TransportEvent};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     input::{Input, exit},
     node::Kernel,
     realm::ROOT,
     replica::Replica,
-    wire::{self, ControlMessage},
+    wire::{self, BeginWord, ControlMessage},
 };
 
 /// Bytes of one control message at most: a piece of a module, an admin reply.
@@ -35,6 +35,27 @@ const CONTROL_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct PeerCalls {
     next: AtomicU64,
     waiting: Mutex<BTreeMap<u64, (NodeId, oneshot::Sender<Vec<u8>>)>>,
+    /// Nodes for which the root group is being asked whether they may begin.
+    pub(crate) beginning: Mutex<BTreeSet<NodeId>>,
+    /// What others said about the beginning of this node.
+    words: Mutex<Option<mpsc::UnboundedSender<(NodeId, u64, BeginWord)>>>,
+}
+
+impl PeerCalls {
+    /// Hears what others say about the beginning of this node, from now on.
+    pub(crate) fn hear_words(&self) -> mpsc::UnboundedReceiver<(NodeId, u64, BeginWord)> {
+        let (sender, words) = mpsc::unbounded_channel();
+        *self.words.lock() = Some(sender);
+        words
+    }
+
+    fn begins(&self, from: NodeId, life: u64, word: BeginWord) {
+        let mut words = self.words.lock();
+        // Nobody listens any more: the beginning is over.
+        if words.as_ref().is_some_and(|words| words.send((from, life, word)).is_err()) {
+            *words = None;
+        }
+    }
 }
 
 /// Raft's way to other nodes.
@@ -126,6 +147,8 @@ impl Kernel {
                     self.send_control(from, &ControlMessage::FetchModule { hash: hash.0, offset });
                 }
             }
+            ControlMessage::MayBegin { life } => self.may_begin(from, life),
+            ControlMessage::Begins { life, word } => self.calls().begins(from, life, word),
         }
     }
 

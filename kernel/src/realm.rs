@@ -114,9 +114,18 @@ impl Kernel {
         }
     }
 
+    /// Has this node known, since it booted, what the realm had decided by then? One short try to find out.
+    pub(crate) async fn is_caught_up(&self) -> bool {
+        use std::sync::atomic::Ordering;
+        if !self.caught_up.load(Ordering::Relaxed) && self.groups().linear(ROOT, Duration::from_secs(1)).await.is_ok() {
+            self.caught_up.store(true, Ordering::Relaxed);
+        }
+        self.caught_up.load(Ordering::Relaxed)
+    }
+
     /// The nodes that vote in the root group.
     pub fn root_voters(&self) -> Vec<NodeId> {
-        let known = self.root().read(|root| root.voters());
+        let known = self.root().read(|root| root.seats());
         if known.is_empty() { self.parts.genesis.nodes.iter().map(|m| m.node).collect() } else { known }
     }
 
@@ -130,7 +139,7 @@ impl Kernel {
                 )));
             }
             match root.group(group) {
-                Some(record) => Whereabouts::At(record.voter_ids()),
+                Some(record) => Whereabouts::At(record.holders()),
                 None => Whereabouts::Unknown,
             }
         })

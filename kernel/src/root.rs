@@ -10,10 +10,13 @@
 //!
 //! 1. A node's number is never used again, and neither is a group's id while the group is remembered.
 //! 2. A name has one holder. A holder that is gone for good (a group that ended, a node that was removed) has no names.
-//! 3. Every voter of a group that is alive is a member of the realm, and no observer.
+//! 3. Who holds a group that is alive, or shall, is a member of the realm, and no observer.
 //! 4. A refused command changes nothing but that its key is remembered; a malformed one changes nothing at all.
 //! 5. The same log gives the same state, the same outcomes and the same hash on every replica.
+//! 6. Who holds a group is what its leader said last; who shall hold it is what the realm wants. Whoever leads the group makes
+//!    the first the second, however often it is interrupted.
 
+mod admit;
 mod apply;
 mod command;
 mod dedupe;
@@ -23,9 +26,12 @@ mod machine;
 mod rows;
 mod rules;
 mod samples;
+mod seats;
 mod table;
 mod wire;
 
+#[cfg(test)]
+mod moves;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
@@ -42,7 +48,8 @@ pub use image::ImageError;
 pub use machine::{RootMachine, RootView};
 pub use rows::{
     ARGS_BYTES_MAX, CAPABILITY_BYTES, ENDED_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX,
-    MemberEntry, ModuleEntry, NAMES_MAX, NameEntry, Role, USERS_MAX, UserEntry, name_is_valid,
+    MemberEntry, ModuleEntry, NAMES_MAX, NameEntry, REPLACE_AFTER_MS, Role, SEATS_MAX, Standing, TICKETS_MAX,
+    TicketEntry, USERS_MAX, UserEntry, name_is_valid,
 };
 pub(crate) use samples::samples;
 
@@ -58,8 +65,10 @@ pub struct Root {
     founded: Option<[u8; 32]>,
     next_node: u32,
     version: u64,
+    replace_after_ms: u64,
     members: Table<MemberEntry>,
     users: Table<UserEntry>,
+    tickets: Table<TicketEntry>,
     names: Table<NameEntry>,
     modules: Table<ModuleEntry>,
     groups: Table<GroupRecord>,
@@ -76,8 +85,10 @@ impl Root {
             founded: None,
             next_node: 1,
             version: 0,
+            replace_after_ms: REPLACE_AFTER_MS,
             members: Table::default(),
             users: Table::default(),
+            tickets: Table::default(),
             names: Table::default(),
             modules: Table::default(),
             groups: Table::default(),
@@ -122,7 +133,17 @@ impl Root {
         self.members.iter()
     }
 
-    /// The nodes that count in quorums, by number.
+    /// How long a node is waited for before its replicas go elsewhere, in milliseconds; 0: for ever.
+    pub fn replace_after_ms(&self) -> u64 {
+        self.replace_after_ms
+    }
+
+    /// The ticket with this key.
+    pub fn ticket(&self, key: &[u8; 32]) -> Option<&TicketEntry> {
+        self.tickets.get(key)
+    }
+
+    /// The nodes that may hold replicas and vote, by number.
     pub fn voters(&self) -> Vec<NodeId> {
         self.members().filter(|member| member.role == Role::Voter).map(|member| member.node).collect()
     }
@@ -135,7 +156,8 @@ impl Root {
                 .members()
                 .map(|member| Member { node: member.node, key: PublicKey(member.key), addr: member.addr })
                 .collect(),
-            users: self.users().map(|user| PublicKey(user.key)).collect(),
+            // Who has a ticket may connect to say so, and nothing else.
+            users: self.users().map(|user| user.key).chain(self.tickets.iter().map(|t| t.key)).map(PublicKey).collect(),
         }
     }
 
@@ -194,7 +216,12 @@ impl Root {
         self.groups.iter()
     }
 
-    /// The groups that a node holds a replica of, by id.
+    /// The groups of which the voters are being changed, by id.
+    pub fn moving_groups(&self) -> impl Iterator<Item = &GroupRecord> {
+        self.index.moving().filter_map(|id| self.groups.get(&id))
+    }
+
+    /// The groups that a node holds a replica of or shall, by id.
     pub fn groups_of(&self, node: NodeId) -> impl Iterator<Item = &GroupRecord> {
         self.index.held_by(node).filter_map(|id| self.groups.get(&id))
     }
@@ -222,9 +249,11 @@ impl Root {
         hash.update(&self.founded.unwrap_or_default());
         hash.update(&self.next_node.to_le_bytes());
         hash.update(&self.version.to_le_bytes());
+        hash.update(&self.replace_after_ms.to_le_bytes());
         for section in [
             self.members.hash(),
             self.users.hash(),
+            self.tickets.hash(),
             self.names.hash(),
             self.modules.hash(),
             self.groups.hash(),

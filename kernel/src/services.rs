@@ -1,14 +1,18 @@
 //! The kernel's own native services, under ractor's supervision: few, long-lived, trusted.
 //!
 //! `peers` takes the transport's events, `hosting` keeps this node's groups as the root group wants them, `members`
-//! keeps the transport's member set as the root group has it, `founding` founds the realm once. A service that panics
+//! keeps the transport's member set as the root group has it, `founding` founds the realm once, `seating` makes the voters of
+//! the groups led here those that are wanted, `keeper`, where the root group is led, sees to it that what is wanted is on nodes
+//! that are there. A service that panics
 //! is started again; guests never run here.
 //!
 //! 1. A service holds nothing that is lost with it: its state is the kernel's.
 
 mod founding;
 mod hosting;
+mod keeper;
 mod members;
+mod seating;
 
 use std::sync::Arc;
 
@@ -25,9 +29,11 @@ enum Kind {
     Hosting,
     Members,
     Founding,
+    Seating,
+    Keeper,
 }
 
-const ALL: [Kind; 4] = [Kind::Peers, Kind::Hosting, Kind::Members, Kind::Founding];
+const ALL: [Kind; 6] = [Kind::Peers, Kind::Hosting, Kind::Members, Kind::Founding, Kind::Seating, Kind::Keeper];
 
 /// What services are made of.
 #[derive(Clone)]
@@ -53,6 +59,8 @@ impl Context {
             Kind::Hosting => hosting::work(&self.kernel).await,
             Kind::Members => members::work(&self.kernel).await,
             Kind::Founding => founding::work(&self.kernel).await,
+            Kind::Seating => seating::work(&self.kernel).await,
+            Kind::Keeper => keeper::work(&self.kernel).await,
         }
     }
 }

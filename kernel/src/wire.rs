@@ -312,6 +312,21 @@ pub enum ControlMessage {
     FetchModule { hash: [u8; 32], offset: u64 },
     /// Here it is; `total` 0: not here.
     ModulePiece { hash: [u8; 32], offset: u64, total: u64, bytes: Vec<u8> },
+    /// The sender's disk is empty: may it begin, with this number?
+    MayBegin { life: u64 },
+    /// What is known of that.
+    Begins { life: u64, word: BeginWord },
+}
+
+/// What a node knows of another one that would begin.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub enum BeginWord {
+    /// The realm has written down that it begins now.
+    Begin,
+    /// It has begun before, on another disk.
+    Refused { text: String, mend: String },
+    /// This node's own disk knows of no founding either.
+    Blank,
 }
 
 /// Encodes.

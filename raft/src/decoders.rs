@@ -66,17 +66,20 @@ fn packets() -> Vec<Packet> {
         ask(Ask::Vote { vote: vote(), last: Some(at(4)), transfer: false }),
         ask(Ask::Snapshot { vote: vote(), transfer: 1, total: 9, offset: 3, bytes: vec![1; 40] }),
         ask(Ask::Propose { entry: entry(), timeout_ms: 500 }),
-        ask(Ask::ChangeVoters { voters: vec![1, 2, 3], timeout_ms: 500 }),
+        ask(Ask::ChangeMembers { voters: vec![1, 2, 3], learners: vec![4], timeout_ms: 500 }),
+        ask(Ask::Seat { index: 12 }),
         answer(Answer::Voted { vote: vote(), granted: true, last: Some(at(4)) }),
         answer(Answer::Committed { index: 9, term: 3, outcome: vec![2; 30] }),
         answer(Answer::Fenced { why: "another root".into() }),
         Packet::Attest { group: [6; 16], index: 64, chain: [1; 32], root: [2; 32] },
+        Packet::Rest { group: [6; 16], term: 3, index: 64 },
+        Packet::Wake { group: [6; 16] },
         Packet::Part { id: 1, part: 1, parts: 3, bytes: vec![8; 64] },
     ]
 }
 
 fn groups() -> Vec<Vec<u8>> {
-    let group = |founders, fenced| encode(&GroupRecord { region: 4, founders, fenced });
+    let group = |founders, fenced| encode(&GroupRecord { region: 4, founders, fenced, joining: false });
     vec![group(vec![1, 2, 3], None), group(vec![], Some("why".into()))]
 }
 

@@ -27,7 +27,7 @@ use pando_abi::NodeId;
 use parking_lot::{Mutex, RwLock};
 use raft_engine::{LogBatch, RecoveryMode};
 
-use crate::codec::record::GroupRecord;
+use crate::codec::record::{GroupRecord, VoteRecord};
 use crate::codec::{decode, encode};
 use crate::config::{Config, Fatal};
 use crate::entry::GroupId;
@@ -42,6 +42,7 @@ const REGION_FIRST: u64 = 2;
 const KEY_NODE: &[u8] = b"node";
 const KEY_NEXT: &[u8] = b"next";
 const PREFIX_GROUP: u8 = b'g';
+const PREFIX_VOTE: u8 = b'v';
 /// How often expired log files are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -74,6 +75,12 @@ fn failed(path: &Path, e: raft_engine::Error) -> OpenError {
 
 fn group_key(group: GroupId) -> Vec<u8> {
     let mut key = vec![PREFIX_GROUP];
+    key.extend_from_slice(&group.0);
+    key
+}
+
+fn vote_key(group: GroupId) -> Vec<u8> {
+    let mut key = vec![PREFIX_VOTE];
     key.extend_from_slice(&group.0);
     key
 }
@@ -132,15 +139,24 @@ impl Disk {
             if let Some(record) = book.groups.get(&group) {
                 return Ok(record.clone());
             }
-            let record = GroupRecord { region: book.next, founders: founders.to_vec(), fenced: None };
+            let record = GroupRecord {
+                region: book.next,
+                founders: founders.to_vec(),
+                fenced: None,
+                joining: founders.is_empty(),
+            };
             book.next += 1;
             book.groups.insert(group, record.clone());
             // Queued under the lock, so that the numbers reach the disk in order.
-            let write = self.appender.write(vec![
+            let mut items = vec![
                 Item::Put(REGION_META, KEY_NEXT.to_vec(), encode(&book.next)),
                 Item::Put(REGION_META, group_key(group), encode(&record)),
-            ]);
-            (record, write)
+            ];
+            // What the replica before this one has voted for binds this one too.
+            if let Some(vote) = self.engine()?.get(REGION_META, &vote_key(group)) {
+                items.push(Item::Put(record.region, log::KEY_VOTE.to_vec(), vote));
+            }
+            (record, self.appender.write(items))
         };
         write.await?;
         Ok(record)
@@ -157,12 +173,32 @@ impl Disk {
         write.await
     }
 
-    /// Deletes the group's log, its record and its snapshot.
-    pub(crate) async fn remove_group(&self, group: GroupId) -> std::io::Result<()> {
+    /// Remembers that the replica here has caught up with its own joining.
+    pub(crate) async fn seat_group(&self, group: GroupId) -> std::io::Result<()> {
+        let write = {
+            let mut book = self.book.lock();
+            let Some(record) = book.groups.get_mut(&group) else { return Ok(()) };
+            record.joining = false;
+            self.appender.write(vec![Item::Put(REGION_META, group_key(group), encode(record))])
+        };
+        write.await
+    }
+
+    /// Deletes the group's log, its record and its snapshot. Of a group that goes on, what was `voted` for stays known: if
+    /// the node joins again it must not vote otherwise in the same term.
+    pub(crate) async fn remove_group(&self, group: GroupId, voted: Option<VoteRecord>) -> std::io::Result<()> {
         let write = {
             let mut book = self.book.lock();
             let Some(record) = book.groups.remove(&group) else { return Ok(()) };
-            self.appender.write(vec![Item::Clean(record.region), Item::Delete(REGION_META, group_key(group))])
+            let vote = match voted {
+                // Nobody leads here any more.
+                Some(vote) => {
+                    let vote = VoteRecord { committed: false, ..vote };
+                    Item::Put(REGION_META, vote_key(group), encode(&vote))
+                }
+                None => Item::Delete(REGION_META, vote_key(group)),
+            };
+            self.appender.write(vec![Item::Clean(record.region), Item::Delete(REGION_META, group_key(group)), vote])
         };
         write.await?;
         self.snapshots.remove(group)

@@ -130,6 +130,20 @@ pub enum ChangeError {
     Stopped(String),
 }
 
+/// Why a replica was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LeaveError {
+    /// It counts still, or may: a change is under way.
+    #[error("it cannot leave yet: {0}")]
+    Member(String),
+    /// No leader was found that could say so.
+    #[error("no leader could be reached")]
+    NoQuorum,
+    /// The node is closing or its disk failed.
+    #[error("stopped: {0}")]
+    Stopped(String),
+}
+
 /// Why the [`crate::Store`] failed.
 #[derive(Debug, Error)]
 pub enum StoreError {

@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::entry::{Committed, Entry, GroupId};
-use crate::error::{ChangeError, CreateError, LinearError, OpenError, ProposeError};
+use crate::error::{ChangeError, CreateError, LeaveError, LinearError, OpenError, ProposeError};
 use crate::machine::{Machine, Machines, Wire};
 use crate::status::{GroupEvent, Status};
 use node::Node;
@@ -87,12 +87,27 @@ impl Groups {
     /// Makes `new` the voters: asks those who are missing to join, catches them up, changes over, finishes.
     /// From any node with a replica. Idempotent; gives up waiting after a minute, and the leader goes on.
     pub async fn change_voters(&self, group: GroupId, new: &[NodeId]) -> Result<(), ChangeError> {
-        self.node.change_voters(group, new).await
+        self.node.change_members(group, new, &[]).await
+    }
+
+    /// The same, with `learners` beside the voters: they follow without counting.
+    pub async fn change_members(
+        &self,
+        group: GroupId,
+        voters: &[NodeId],
+        learners: &[NodeId],
+    ) -> Result<(), ChangeError> {
+        self.node.change_members(group, voters, learners).await
     }
 
     /// The replica here. `None`: there is none.
     pub fn status(&self, group: GroupId) -> Option<Status> {
         self.node.replica(group).map(|replica| replica.status())
+    }
+
+    /// Has nothing ever been proposed in this group, as far as the disk here knows? So it is too if there is no replica.
+    pub fn is_blank(&self, group: GroupId) -> bool {
+        self.node.replica(group).is_none_or(|replica| replica.core.log.is_blank())
     }
 
     /// The groups with a replica here, in order.
@@ -125,7 +140,27 @@ impl Groups {
         self.node.mourn(peer);
     }
 
-    /// Ends the replica here and deletes its log and snapshots. Take the node out of the voters first.
+    /// The same, at once, if this node leads: one try, for who tries again by themselves.
+    pub async fn change_members_here(
+        &self,
+        group: GroupId,
+        voters: &[NodeId],
+        learners: &[NodeId],
+    ) -> Result<(), ChangeError> {
+        self.node.change_here(group, voters, learners).await
+    }
+
+    /// Ends the replica here and deletes its log and snapshots, once the group's leader has said that this node is no
+    /// member any more. `via`: nodes that should know the leader.
+    ///
+    /// This is the only safe way to delete a replica of a group that goes on: what a voter has acknowledged must not be
+    /// lost, whatever this node believes about who votes.
+    pub async fn leave(&self, group: GroupId, via: &[NodeId]) -> Result<(), LeaveError> {
+        self.node.leave(group, via).await
+    }
+
+    /// Ends the replica here and deletes its log and snapshots. For a group that is over; of one that goes on see
+    /// [`Groups::leave`].
     pub async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
         self.node.remove(group).await
     }

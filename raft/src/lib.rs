@@ -46,7 +46,7 @@ mod types;
 
 pub use config::{Config, Fatal};
 pub use entry::{Committed, Entry, GroupId, PAYLOAD_BYTES_MAX};
-pub use error::{ChangeError, CreateError, LinearError, OpenError, ProposeError, StoreError};
+pub use error::{ChangeError, CreateError, LeaveError, LinearError, OpenError, ProposeError, StoreError};
 pub use files::{Files, OpenFile, SystemFiles};
 pub use groups::Groups;
 pub use machine::{Applied, Machine, Machines, Wire};

@@ -41,6 +41,15 @@ pub trait Machine: Send {
 pub trait Machines: Send + Sync {
     /// Must be the same on every replica.
     fn make(&self, group: GroupId) -> Box<dyn Machine>;
+
+    /// A leader wants to add this node, which has no replica yet. An error says why that is too early: the leader's
+    /// change fails, and may be asked for again.
+    ///
+    /// # Errors
+    /// What the machine would miss here.
+    fn may_join(&self, _group: GroupId) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A way to other nodes. One way only: this crate matches answers to questions itself.

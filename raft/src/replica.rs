@@ -89,6 +89,8 @@ struct Slot {
 struct Members {
     voters: BTreeSet<u64>,
     all: BTreeSet<u64>,
+    /// The index at which they became members, unless a change is under way.
+    seated_at: Option<u64>,
     chain: Chain,
 }
 
@@ -311,8 +313,13 @@ pub(crate) struct Replica {
     pub(crate) core: Arc<Core>,
     /// None: found fenced on the disk, or failed to start.
     pub(crate) raft: Option<GroupRaft>,
-    /// Held while this leader changes the voters.
+    /// Held while this leader changes the members.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// It joined and does not vote yet, nor stand for election: its log may end before it became a member, and the members
+    /// of that time are not those of now.
+    pub(crate) joining: AtomicBool,
+    /// How often somebody asked this replica to join: what was found out before is old then.
+    pub(crate) joins: AtomicU64,
     /// The node is ending this replica: what follows is no failure.
     pub(crate) ending: AtomicBool,
     /// A snapshot that is coming in.
@@ -343,7 +350,7 @@ pub(crate) struct Lead {
 
 impl Replica {
     /// `fresh`: see [`Rest::new`].
-    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>, fresh: bool) -> Replica {
+    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>, fresh: bool, joining: bool) -> Replica {
         if let (Some(raft), true) = (&raft, fresh) {
             raft.runtime_config().tick(false);
         }
@@ -351,6 +358,8 @@ impl Replica {
             core,
             raft,
             changing: tokio::sync::Mutex::new(()),
+            joining: AtomicBool::new(joining),
+            joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Mutex::new(None),
             rest: Rest::new(fresh),
@@ -421,9 +430,9 @@ impl Replica {
         let core = &self.core;
         let halted = core.halted();
         let fenced = halted.clone().filter(|_| core.is_fenced());
-        let (members, chain) = {
+        let (members, chain, seated_at) = {
             let members = core.members.lock();
-            ((members.voters.clone(), members.all.clone()), members.chain)
+            ((members.voters.clone(), members.all.clone()), members.chain, members.seated_at)
         };
         let (attested, fenced_peers) = {
             let heard = core.heard.lock();
@@ -432,12 +441,14 @@ impl Replica {
         };
         let nodes = |set: &BTreeSet<u64>| set.iter().map(|n| NodeId(*n as u32)).collect::<Vec<_>>();
         let mut status = Status {
+            replica: core.log.region(),
             leader: None,
             term: core.log.vote().map_or(0, |v| v.leader_id.term),
             role: Role::Stopped,
             voters: nodes(&members.0),
             learners: nodes(&members.1.difference(&members.0).copied().collect()),
             changing: false,
+            seated: seated_at.map(|at| (at, nodes(&members.0))),
             first_index: core.log.first_index(),
             last_index: core.log.last_index(),
             applied: core.applied(),

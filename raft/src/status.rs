@@ -22,6 +22,8 @@ pub enum Role {
 /// A replica, as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// Which replica of the group on this node: a number that goes up each time that one is made anew.
+    pub replica: u64,
     /// The leader, if one is known.
     pub leader: Option<NodeId>,
     /// The current term.
@@ -34,6 +36,9 @@ pub struct Status {
     pub learners: Vec<NodeId>,
     /// A change of voters is under way.
     pub changing: bool,
+    /// The members as applied here, and so committed: at which index, and who counts. `None`: nothing was applied yet, or
+    /// what was is the joint configuration of a change.
+    pub seated: Option<(u64, Vec<NodeId>)>,
     /// The first index in the log here; what was before it is in the snapshot.
     pub first_index: u64,
     /// The last index in the log here.

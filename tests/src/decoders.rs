@@ -166,6 +166,7 @@ fn replies() -> Vec<Reply> {
         incarnation: 5,
         root_leader: true,
         voter: true,
+        standing: text("present"),
         this: false,
     };
     let actor = ActorRow {
@@ -175,6 +176,7 @@ fn replies() -> Vec<Reply> {
         module: text("counter"),
         node: 1,
         voters: vec![1, 2, 3],
+        wanted: vec![1, 2, 3],
         state: text("running"),
         mailbox: 1,
         memory: 2,

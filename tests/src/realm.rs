@@ -23,7 +23,7 @@ use pando_kernel::Genesis;
 use pando_transport::Identity;
 use tempfile::TempDir;
 
-use crate::{Asker, Turn, program, until};
+use crate::{Asker, Turn, program, shell, until};
 
 /// Until a realm answers, with every core busy elsewhere.
 pub const READY: Duration = Duration::from_secs(60);
@@ -81,6 +81,42 @@ impl Realm {
 
     /// Starts one process.
     pub fn launch(&mut self, node: u32) {
+        self.launch_with(node, &[]);
+    }
+
+    /// A new machine joins with a ticket, and is waited for. `node`: the number that it must get.
+    pub async fn admit(&mut self, node: u32) {
+        let ticket = self.ticket();
+        std::fs::create_dir(self.dir(node)).expect("a folder for the newcomer");
+        self.launch_with(node, &["--join", &ticket]);
+        self.ready(&[node]).await;
+    }
+
+    /// A ticket, as a person gets it.
+    pub fn ticket(&self) -> String {
+        let said = shell::pando(self.data(), &["ticket", "--json"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let json: serde_json::Value = serde_json::from_str(&said.out).expect("a document");
+        json["ticket"].as_str().expect("a ticket").to_owned()
+    }
+
+    /// A node's process has ended: what is left of its disk is its key and its record.
+    pub fn wipe(&mut self, node: u32) {
+        assert!(!self.nodes.contains_key(&node), "n{node} runs");
+        for part in ["raft", "store", "cache"] {
+            std::fs::remove_dir_all(self.dir(node).join(part)).expect("a folder that can be removed");
+        }
+    }
+
+    /// Waits until a process has ended by itself; what it said last.
+    pub async fn ended(&mut self, node: u32) -> String {
+        let mut child = self.nodes.remove(&node).unwrap_or_else(|| panic!("n{node} does not run"));
+        let status = until(&format!("n{node} ends by itself"), READY, async || child.try_wait().ok().flatten()).await;
+        assert!(!status.success(), "n{node} ended as if all were well");
+        tail(&self.dir(node).join("node.log"))
+    }
+
+    fn launch_with(&mut self, node: u32, words: &[&str]) {
         assert!(!self.nodes.contains_key(&node), "n{node} runs already");
         let dir = self.dir(node);
         let log = File::options().create(true).append(true).open(dir.join("node.log")).expect("a log file");
@@ -88,6 +124,7 @@ impl Realm {
             .arg("node")
             .arg("--dir")
             .arg(&dir)
+            .args(words)
             .arg("--with-parent")
             .env_remove("PANDO_DATA")
             .stdin(Stdio::piped())
@@ -200,9 +237,11 @@ impl Drop for Realm {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            for member in &self.genesis.nodes {
-                let log = self.dir(member.node.0).join("node.log");
-                eprintln!("---- {}: the end of its log\n{}", member.node, tail(&log));
+            let founders = self.genesis.nodes.iter().map(|member| member.node.0);
+            let all: std::collections::BTreeSet<u32> = founders.chain(self.nodes.keys().copied()).collect();
+            for node in all {
+                let log = self.dir(node).join("node.log");
+                eprintln!("---- n{node}: the end of its log\n{}", tail(&log));
             }
         }
     }

@@ -13,6 +13,7 @@
 pub mod check;
 pub mod disk;
 pub mod nemesis;
+pub mod operator;
 pub mod people;
 pub mod world;
 
@@ -26,8 +27,13 @@ use std::{
 use parking_lot::Mutex;
 
 use self::{
-    check::{ends, replicas::Replicas},
+    check::{
+        ends,
+        members::{self, Members},
+        replicas::Replicas,
+    },
     nemesis::{Nemesis, Weather},
+    operator::{Order, may_wipe},
     people::{Board, Client, Shared, Sizes},
     world::{Death, TICK, Tuning, World},
 };
@@ -35,6 +41,8 @@ use crate::dice::Dice;
 
 /// Ticks between two looks at every replica.
 const LOOK_EVERY: u64 = 5;
+/// How long a node whose disk was wiped may try to take part.
+const WIPED_MAX: Duration = Duration::from_secs(5);
 /// The longest that founding may take.
 const FOUND_MAX: Duration = Duration::from_secs(60);
 /// The longest that mending may take, once nothing fails any more.
@@ -127,6 +135,10 @@ struct Run {
     people_since: tokio::time::Instant,
     board: Shared,
     replicas: Replicas,
+    members: Members,
+    /// A machine with a wiped disk that was started nevertheless, and until when it may try to take part.
+    wiping: Option<(usize, Duration)>,
+    dice: Dice,
     report: Report,
     trace: Trace,
     ticks: u64,
@@ -158,10 +170,21 @@ fn play(options: Options) -> Report {
     let people = world::runtime(&mut dice);
     let people_since = people.block_on(async { tokio::time::Instant::now() });
     let report = Report { nodes, replicas, ..Report::default() };
-    let board = Shared::new(Mutex::new(Board::default()));
-    let trace = Trace(0xcbf2_9ce4_8422_2325);
-    let mut run =
-        Run { world, nemesis, people, people_since, board, replicas: Replicas::default(), report, trace, ticks: 0 };
+    let board = Shared::new(Mutex::new(Board { realm: world.realm(), ..Board::default() }));
+    let mut run = Run {
+        world,
+        nemesis,
+        people,
+        people_since,
+        board,
+        replicas: Replicas::default(),
+        members: Members::default(),
+        wiping: None,
+        dice: dice.fork(11),
+        report,
+        trace: Trace(0xcbf2_9ce4_8422_2325),
+        ticks: 0,
+    };
     let storm = options.storm.unwrap_or(Duration::from_millis(dice.between(2_000, 14_000)));
     let went = run.go(&mut dice, storm, replicas);
     if let Err(why) = went {
@@ -185,6 +208,11 @@ impl Run {
         self.until("everybody is there", FOUND_MAX, |run| run.board.lock().cast.is_some())?;
         // The storm.
         self.board.lock().working = clients as usize;
+        if dice.percent(65) {
+            self.board.lock().working += 1;
+            let operator = client(self, 3_000, dice);
+            self.people.spawn(operator.operate(replicas));
+        }
         for n in 0..clients {
             let client = client(self, n, dice);
             self.people.spawn(client.work());
@@ -193,12 +221,15 @@ impl Run {
         let end = self.world.now() + storm;
         while self.world.now() < end {
             self.nemesis.act(&mut self.world);
+            self.obey();
             self.tick(true)?;
         }
         // The mending.
         self.nemesis.heal(&mut self.world);
         self.board.lock().stop = true;
         self.until("everybody has finished", MEND_MAX, |run| run.board.lock().working == 0)?;
+        self.until("everybody holds what they shall", MEND_MAX, |run| members::unsettled(&run.world).is_none())
+            .map_err(|why| format!("{why}: {}", members::unsettled(&self.world).unwrap_or_default()))?;
         self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world).is_none())
             .map_err(|why| format!("{why}: {}", Replicas::apart(&self.world).unwrap_or_default()))?;
         let cast = self.board.lock().cast.clone().unwrap_or_default();
@@ -219,9 +250,50 @@ impl Run {
             if self.world.now() > end {
                 return Err(format!("in {most:?} it did not come to pass that {what}"));
             }
+            self.obey();
             self.tick(false)?;
         }
         Ok(())
+    }
+
+    /// Does to machines what the operator wants.
+    fn obey(&mut self) {
+        if let Some((at, until)) = self.wiping {
+            if self.world.machines[at].is_on() && self.world.now() < until {
+                return;
+            }
+            self.world.retire(at);
+            self.wiping = None;
+            self.board.lock().wiped = Some(self.world.machines[at].id().0);
+        }
+        let orders = std::mem::take(&mut self.board.lock().orders);
+        for order in orders {
+            match order {
+                Order::Wipe => {
+                    let at = self.dice.below(self.world.machines.len() as u64) as usize;
+                    if !may_wipe(&self.world, at) {
+                        // Perhaps in the next tick.
+                        self.board.lock().orders.push(Order::Wipe);
+                        continue;
+                    }
+                    self.world.wipe(at);
+                    let id = self.world.machines[at].id();
+                    self.nemesis.did(&self.world, format!("the disk of {id} is wiped"));
+                    let tries = self.dice.percent(50);
+                    if tries {
+                        self.world.boot(at);
+                        self.nemesis.did(&self.world, format!("{id} boots nevertheless"));
+                    }
+                    self.wiping = Some((at, self.world.now() + WIPED_MAX));
+                }
+                Order::Admit { member, genesis } => {
+                    let at = self.world.add(&member, &genesis);
+                    self.nemesis.meet(&mut self.world, at);
+                    self.world.boot(at);
+                    self.nemesis.did(&self.world, format!("{} comes", member.node));
+                }
+            }
+        }
     }
 
     /// One tick of everything. Stops at the first failure, so that the log ends where it happened.
@@ -230,6 +302,10 @@ impl Run {
         for (at, death) in self.world.tick() {
             match death {
                 Death::Disk(_) if storms => self.nemesis.died(&self.world, at, "dies of its disk"),
+                // As it should be.
+                Death::Refused(_) if self.world.machines[at].wiped => {
+                    self.nemesis.did(&self.world, format!("{} is refused", self.world.machines[at].id()));
+                }
                 death => return Err(format!("{} died: {death:?}", self.world.machines[at].id())),
             }
         }
@@ -240,6 +316,7 @@ impl Run {
         let mut found = panics();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.replicas.look(&self.world, &mut found);
+            self.members.look(&self.world, &mut found);
             self.note();
         }
         if found.is_empty() { Ok(()) } else { Err(found.join("; ")) }

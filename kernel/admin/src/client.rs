@@ -13,7 +13,7 @@ mod failure;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -32,7 +32,7 @@ pub use self::{
     dial::{Dial, QuicDial, Session, Stream},
     failure::ClientError,
 };
-use crate::protocol::{Reply, Request, SequenceKey};
+use crate::protocol::{NodeRow, Reply, Request, SequenceKey};
 
 /// How long the client waits for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ impl<D: Dial> Clone for Client<D> {
 
 struct Shared<D: Dial> {
     dial: Arc<D>,
-    endpoints: Vec<Endpoint>,
+    endpoints: std::sync::Mutex<Vec<Endpoint>>,
     origin: [u8; 16],
     incarnation: u64,
     seq: AtomicU64,
@@ -114,13 +114,29 @@ impl<D: Dial> Client<D> {
             since.as_nanos() as u64 ^ u64::from(std::process::id()) << 48
         });
         let dial = Arc::new(dial);
+        let endpoints = std::sync::Mutex::new(endpoints);
         let shared = Shared { dial, endpoints, origin, incarnation, seq: AtomicU64::new(0), patience, sessions };
         Client { shared: Arc::new(shared) }
     }
 
     /// The nodes that are tried.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.shared.endpoints
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        // A lock whose holder panicked guards nothing that could be half done.
+        self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over what a node says about which nodes there are: those that came later are tried too. Those that it does not
+    /// name stay, because it may be the one that is wrong.
+    fn learn(&self, rows: &[NodeRow]) {
+        let mut known = self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            let (Ok(addr), Some(key)) = (row.addr.parse(), PublicKey::from_hex(&row.key)) else { continue };
+            let endpoint = Endpoint { node: NodeId(row.node), key, addr };
+            // Where the others are is known from the realm's record, or from whoever made this client.
+            if !known.iter().any(|e| e.node == endpoint.node) {
+                known.push(endpoint);
+            }
+        }
     }
 
     /// A key for one new request that must not happen twice.
@@ -156,6 +172,10 @@ impl<D: Dial> Client<D> {
     /// # Errors
     /// If the request is refused, or the node does not answer before the deadline.
     pub async fn ask_node(&self, node: NodeId, request: Request, deadline: Duration) -> Result<Reply, ClientError> {
+        if !self.endpoints().iter().any(|e| e.node == node) {
+            // It may have been admitted since; what comes of that is seen below.
+            let _ = self.run(None, Request::Nodes, deadline.min(self.shared.patience.dial_max)).await;
+        }
         self.run(Some(node), request, deadline).await
     }
 
@@ -203,6 +223,9 @@ impl<D: Dial> Client<D> {
                         Ok(Reply::Refused { errno, text, mend }) => Err(ClientError::Refused { errno, text, mend }),
                         Ok(reply) => {
                             self.shared.sessions.lock().await.favourite = Some(node);
+                            if let Reply::Nodes(rows) = &reply {
+                                self.learn(rows);
+                            }
                             Ok(reply)
                         }
                         Err(e) => Err(ClientError::Malformed { node, why: e.to_string() }),
@@ -261,11 +284,11 @@ impl<D: Dial> Client<D> {
     }
 
     fn candidates(&self, at: Option<NodeId>, favourite: Option<NodeId>) -> Result<Vec<Endpoint>, ClientError> {
-        let mut candidates = self.shared.endpoints.clone();
+        let mut candidates = self.endpoints();
         if let Some(node) = at {
             candidates.retain(|e| e.node == node);
             if candidates.is_empty() {
-                let known = self.shared.endpoints.iter().map(|e| e.node).collect();
+                let known = self.endpoints().iter().map(|e| e.node).collect();
                 return Err(ClientError::UnknownNode { node, known });
             }
         }

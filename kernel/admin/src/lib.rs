@@ -21,6 +21,8 @@
 
 pub mod client;
 pub mod protocol;
+pub mod ticket;
 
 pub use client::{Client, ClientError, Endpoint, Patience, Replies};
 pub use protocol::*;
+pub use ticket::{NoTicket, Ticket};

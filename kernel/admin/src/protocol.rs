@@ -155,12 +155,54 @@ pub enum Request {
         /// What it shall mean.
         target: Option<String>,
     },
-    /// Changes the voters of a group. [`Reply::Done`].
+    /// Changes the voters of a group. [`Reply::Done`] when they are these.
     Voters {
         /// The group.
         target: String,
         /// The nodes that shall hold it.
         nodes: Vec<u32>,
+    },
+    /// Has some nodes hold a group too, and some no longer. [`Reply::Held`] when it is so.
+    Reseat {
+        /// The group.
+        target: String,
+        /// Nodes that shall hold it too.
+        add: Vec<u32>,
+        /// Nodes that shall no longer.
+        remove: Vec<u32>,
+    },
+    /// Makes a ticket good: whoever proves its key may have one node admitted. [`Reply::Ticket`].
+    Ticket {
+        /// The public half of a key that the asker has drawn.
+        key: [u8; 32],
+        /// For how long, in milliseconds.
+        lifetime_ms: u64,
+    },
+    /// Admits a node; the asker proves a ticket's key and may ask nothing else. [`Reply::Joined`].
+    Join {
+        /// The node's public key.
+        key: [u8; 32],
+        /// Where it listens: an IP address and a port.
+        addr: String,
+    },
+    /// Takes a node out of the realm for good. [`Reply::Done`] when it is forgotten.
+    RemoveNode {
+        /// The node.
+        node: u32,
+        /// Groups that cannot go on without it end.
+        lost: bool,
+    },
+    /// Has nothing held on a node, or allows it again. [`Reply::Drained`] when nothing more can be moved.
+    Drain {
+        /// The node.
+        node: u32,
+        /// Nothing shall be held on it.
+        drained: bool,
+    },
+    /// How long a node is waited for before its replicas go elsewhere. [`Reply::Settings`].
+    Settings {
+        /// In milliseconds, 0 for ever; `None`: as it is.
+        replace_after_ms: Option<u64>,
     },
     /// Stops the asked node in order. [`Reply::Done`], then the node goes.
     Stop,
@@ -239,6 +281,36 @@ pub enum Reply {
     Log(Vec<LogLine>),
     /// To `Top`.
     Top(Vec<TopRow>),
+    /// To `Reseat`: the nodes that hold the group now.
+    Held(Vec<u32>),
+    /// To `Ticket`: where one may come with it.
+    Ticket {
+        /// The realm.
+        realm: [u8; 32],
+        /// Nodes that admit: those that are up, the one that answers first.
+        nodes: Vec<Contact>,
+    },
+    /// To `Join`.
+    Joined {
+        /// The number that the node has now.
+        node: u32,
+        /// Every node of the realm, the new one too.
+        nodes: Vec<Contact>,
+        /// Keys of those who may use the admin interface.
+        users: Vec<[u8; 32]>,
+    },
+    /// To `Drain`.
+    Drained {
+        /// Names or addresses of groups that keep a replica on it, because no other node can take it.
+        stay: Vec<String>,
+        /// Plain actors on it, which stay; `None`: it does not answer.
+        actors: Option<u64>,
+    },
+    /// To `Settings`.
+    Settings {
+        /// Milliseconds until the replicas of a node that is gone go elsewhere; 0: never.
+        replace_after_ms: u64,
+    },
     /// It is done.
     Done,
     /// It is not done.
@@ -263,6 +335,17 @@ pub enum Level {
     Linear,
 }
 
+/// Where a node is, and who.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct Contact {
+    /// Its number.
+    pub node: u32,
+    /// Its public key.
+    pub key: [u8; 32],
+    /// Where it listens: an IP address and a port.
+    pub addr: String,
+}
+
 /// One node.
 #[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub struct NodeRow {
@@ -278,8 +361,10 @@ pub struct NodeRow {
     pub incarnation: u64,
     /// Does it lead the root group?
     pub root_leader: bool,
-    /// Voter or observer.
+    /// Does it vote in the root group? Otherwise it follows.
     pub voter: bool,
+    /// May it be given anything to hold: `present`, `away`, `drained`, `leaving`.
+    pub standing: String,
     /// Is it the one that answers?
     pub this: bool,
 }
@@ -299,6 +384,8 @@ pub struct ActorRow {
     pub node: u32,
     /// Voters, for a group.
     pub voters: Vec<u32>,
+    /// Those that shall be its voters; the same unless a change is under way.
+    pub wanted: Vec<u32>,
     /// `running`, `restarting`, `fenced on n2: ...`
     pub state: String,
     /// Messages waiting.

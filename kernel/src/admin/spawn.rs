@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pando_abi::{Address, Errno, Home, ModuleHash, NodeId, Priority, Restart, SpawnSpec, limits};
+use pando_abi::{Address, Errno, ModuleHash, NodeId, Priority, Restart, SpawnSpec, limits};
 use pando_actors::{Body, Handles};
 use pando_admin::{ActorRow, Reply, Request, SpawnRequest};
 use pando_raft::blocking;
 use tokio::sync::oneshot;
 
-use super::{VIEW_PATIENCE, WORK_PATIENCE, target::find, views};
+use super::{VIEW_PATIENCE, views};
 use crate::{
     cell::CellFacts,
     input::{Input, SpawnOrder},
@@ -85,6 +85,15 @@ pub(super) async fn spawn(kernel: &Arc<Kernel>, request: SpawnRequest) -> Result
             Errno::REFUSED,
             format!("the realm has no node n{node}"),
             format!("its nodes are {}", nodes.join(", ")),
+        ));
+    }
+    if let Some(node) = request.node
+        && kernel.root().read(|root| root.member(NodeId(node)).is_some_and(|member| !member.is_placeable()))
+    {
+        return Err(Refusal::new(
+            Errno::REFUSED,
+            format!("n{node} takes nothing new"),
+            format!("`nodes` shows why; `undrain n{node}` lets it again"),
         ));
     }
     let order = order(kernel, &request)?;
@@ -208,50 +217,4 @@ async fn spawn_group(kernel: &Arc<Kernel>, order: SpawnOrder, name: Option<Strin
     };
     let row = views::group_row(kernel, &record, None);
     Ok(Reply::Spawned(ActorRow { node: leader.0, state: "running".into(), ..row }))
-}
-
-pub(super) async fn voters(kernel: &Arc<Kernel>, target: &str, nodes: Vec<u32>) -> Result<Reply, Refusal> {
-    let to = find(kernel, target)?;
-    let plain = || Refusal::new(Errno::REFUSED, format!("`{target}` is not a group"), "spawn it with --replicas");
-    if to.home != Home::Group {
-        return Err(plain());
-    }
-    let record = kernel.root().read(|root| root.group(to.id).cloned()).ok_or_else(plain)?;
-    let members: Vec<NodeId> = kernel.root().read(|root| root.voters());
-    if let Some(stranger) = nodes.iter().find(|n| !members.contains(&NodeId(**n))) {
-        return Err(Refusal::new(
-            Errno::REFUSED,
-            format!("n{stranger} is not a voting node of the realm"),
-            "see `nodes`",
-        ));
-    }
-    // Whoever holds a replica already can lead the change; it is passed to one if this node does not.
-    if !record.voters.contains(&kernel.id().0) {
-        let request = Request::Voters { target: to.to_string(), nodes };
-        for holder in record.voter_ids() {
-            if let Some(reply) = kernel.ask_node(holder, &request, WORK_PATIENCE).await {
-                return Ok(reply);
-            }
-        }
-        return Err(super::calls::no_quorum(target));
-    }
-    // A replica must find its module on its node's own disk.
-    for node in nodes.iter().filter(|n| !record.voters.contains(n)) {
-        let request = Request::HasModule { hash: record.module.0 };
-        match kernel.ask_node(NodeId(*node), &request, WORK_PATIENCE).await {
-            Some(Reply::Module { .. }) => {}
-            _ => {
-                let text = format!("n{node} cannot take a replica: it does not answer or cannot fetch the module");
-                return Err(Refusal::new(Errno::UNREACHABLE, text, "see `nodes`"));
-            }
-        }
-    }
-    let new: Vec<NodeId> = nodes.iter().map(|n| NodeId(*n)).collect();
-    kernel
-        .groups()
-        .change_voters(to.id, &new)
-        .await
-        .map_err(|why| Refusal::new(Errno::REFUSED, format!("the voters were not changed: {why}"), "try again"))?;
-    kernel.root_command(RootCommand::SetVoters { id: to.id, voters: nodes }).await?;
-    Ok(Reply::Done)
 }

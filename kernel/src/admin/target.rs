@@ -92,7 +92,7 @@ fn distance(a: &str, b: &str) -> usize {
 pub(super) fn other_node(kernel: &Arc<Kernel>, request: &Request) -> Option<NodeId> {
     let node = match request {
         Request::Ps { node: Some(node) } => Some(NodeId(*node)),
-        Request::Spawn(spawn) if spawn.replicas == 0 => spawn.node.map(NodeId),
+        Request::Spawn(spawn) if spawn.replicas == 0 => spawn.node.map(NodeId).or_else(|| instead(kernel)),
         Request::Call { target, .. } | Request::Watch { target } | Request::Name { target: Some(target), .. } => {
             written_node(kernel, target)
         }
@@ -106,6 +106,15 @@ pub(super) fn other_node(kernel: &Arc<Kernel>, request: &Request) -> Option<Node
     };
     let member = |n: &NodeId| kernel.root().read(|root| root.member(*n).is_some());
     node.filter(|n| *n != kernel.id()).filter(member)
+}
+
+/// Who takes a plain actor if this node shall hold nothing.
+fn instead(kernel: &Arc<Kernel>) -> Option<NodeId> {
+    let up = kernel.nodes_up();
+    kernel.root().read(|root| {
+        let may = |node: NodeId| root.member(node).is_some_and(|member| member.is_placeable());
+        if may(kernel.id()) { None } else { up.into_iter().find(|node| may(*node)) }
+    })
 }
 
 /// The node in `n3/7f3a2b10`: only it knows which ids begin so.

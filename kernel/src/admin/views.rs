@@ -12,7 +12,7 @@ use crate::{
     node::Kernel,
     realm::{ROOT, Refusal},
     replica::Replica,
-    root::GroupRecord,
+    root::{GroupRecord, Standing},
 };
 
 pub(super) fn hello(kernel: &Arc<Kernel>) -> Reply {
@@ -26,7 +26,7 @@ pub(super) fn nodes(kernel: &Arc<Kernel>) -> Reply {
     let sessions: BTreeMap<NodeId, u64> =
         kernel.transport().sessions().into_iter().filter_map(|s| Some((s.node, s.up?.0))).collect();
     let members = kernel.root().snapshot();
-    let row = |node: NodeId, addr: String, key: [u8; 32], voter: bool| {
+    let row = |node: NodeId, addr: String, key: [u8; 32], voter: bool, standing: Standing| {
         let this = node == kernel.id();
         let incarnation = if this { Some(kernel.incarnation().0) } else { sessions.get(&node).copied() };
         NodeRow {
@@ -37,17 +37,28 @@ pub(super) fn nodes(kernel: &Arc<Kernel>) -> Reply {
             incarnation: incarnation.unwrap_or(0),
             root_leader: leader == Some(node),
             voter,
+            standing: standing_name(standing).into(),
             this,
         }
     };
     if members.is_founded() {
-        let voters = members.voters();
-        Reply::Nodes(
-            members.members().map(|m| row(m.node, m.addr.to_string(), m.key, voters.contains(&m.node))).collect(),
-        )
+        let seats = members.seats();
+        let rows =
+            members.members().map(|m| row(m.node, m.addr.to_string(), m.key, seats.contains(&m.node), m.standing));
+        Reply::Nodes(rows.collect())
     } else {
         let genesis = &kernel.parts.genesis;
-        Reply::Nodes(genesis.nodes.iter().map(|m| row(m.node, m.addr.to_string(), m.key.0, true)).collect())
+        let rows = genesis.nodes.iter().map(|m| row(m.node, m.addr.to_string(), m.key.0, true, Standing::Present));
+        Reply::Nodes(rows.collect())
+    }
+}
+
+fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Present => "present",
+        Standing::Away => "away",
+        Standing::Drained => "drained",
+        Standing::Leaving => "leaving",
     }
 }
 
@@ -77,6 +88,7 @@ pub(super) fn row_of(kernel: &Arc<Kernel>, facts: &CellFacts) -> ActorRow {
         module: label(root, facts.module),
         node: kernel.id().0,
         voters: Vec::new(),
+        wanted: Vec::new(),
         state: facts.state.to_owned(),
         mailbox: facts.mailbox as u64,
         memory: facts.memory,
@@ -118,6 +130,7 @@ pub(super) fn group_row(kernel: &Arc<Kernel>, record: &GroupRecord, state: Optio
                 let names: Vec<String> = s.fenced_peers.iter().map(|(n, _)| n.to_string()).collect();
                 format!("running, fenced on {}", names.join(" "))
             }
+            (None, None, Some(_)) if record.is_moving() => "moving".into(),
             (None, None, Some(_)) => "running".into(),
         },
     });
@@ -128,6 +141,7 @@ pub(super) fn group_row(kernel: &Arc<Kernel>, record: &GroupRecord, state: Optio
         module: label(root, record.module),
         node: status.as_ref().and_then(|s| s.leader).map_or(0, |n| n.0),
         voters: record.voters.clone(),
+        wanted: record.wanted.clone(),
         state,
         mailbox: 0,
         memory: 0,
@@ -312,16 +326,19 @@ fn inspect_plain(kernel: &Arc<Kernel>, address: Address) -> Option<Vec<(String, 
 fn inspect_group(kernel: &Arc<Kernel>, address: Address) -> Option<Vec<(String, String)>> {
     let record = kernel.root().read(|root| root.group(address.id).cloned())?;
     let row = group_row(kernel, &record, None);
-    let voters: Vec<String> = record.voters.iter().map(|n| format!("n{n}")).collect();
+    let listed = |nodes: &[u32]| nodes.iter().map(|n| format!("n{n}")).collect::<Vec<_>>().join(" ");
     let mut lines = vec![
         line("address", &row.address),
         line("id", &row.id),
         line("names", names_of(kernel, address)),
         line("module", module_line(kernel, record.module)),
         line("state", &row.state),
-        line("voters", voters.join(" ")),
+        line("voters", listed(&record.voters)),
         line("leader", if row.node == 0 { "none known".into() } else { format!("n{}", row.node) }),
     ];
+    if record.is_moving() {
+        lines.push(line("moves to", listed(&record.wanted)));
+    }
     if let Some(status) = kernel.groups().status(record.id) {
         lines.extend([
             line("term", status.term),

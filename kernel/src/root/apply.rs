@@ -17,27 +17,27 @@ use super::{
     dedupe::{Kept, Key},
     rows::{
         ARGS_BYTES_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX, MemberEntry, ModuleEntry,
-        NameEntry, Role, USERS_MAX, UserEntry,
+        NameEntry, Role, Standing, USERS_MAX, UserEntry,
     },
     rules::{check_new, refuse, refuse_group, refuse_node, shown},
 };
-use crate::place::{self, Seat};
+use crate::place;
 
-struct Step {
-    outcome: RootOutcome,
-    changed: bool,
+pub(super) struct Step {
+    pub outcome: RootOutcome,
+    pub changed: bool,
 }
 
 impl Step {
-    const SAME: Step = Step { outcome: RootOutcome::Done, changed: false };
-    const CHANGED: Step = Step { outcome: RootOutcome::Done, changed: true };
+    pub const SAME: Step = Step { outcome: RootOutcome::Done, changed: false };
+    pub const CHANGED: Step = Step { outcome: RootOutcome::Done, changed: true };
 
-    fn group(record: &GroupRecord, changed: bool) -> Step {
+    pub fn group(record: &GroupRecord, changed: bool) -> Step {
         Step { outcome: RootOutcome::Group { record: Box::new(record.clone()) }, changed }
     }
 }
 
-type Answer = Result<Step, Refusal>;
+pub(super) type Answer = Result<Step, Refusal>;
 
 impl Root {
     /// Applies one entry of the log. A key that was seen before gets its first outcome again (of a group: its record as
@@ -96,7 +96,14 @@ impl Root {
             RootCommand::Found { .. } => Ok(Step::SAME),
             RootCommand::SetAddr { node, addr } => self.set_addr(node, addr),
             RootCommand::AddMember { key, addr, role } => self.add_member(index, key, addr, role),
-            RootCommand::RemoveMember { node } => self.remove_member(node),
+            RootCommand::RemoveMember { node, alive, lost } => self.remove_member(index, node, &alive, lost),
+            RootCommand::ForgetMember { node } => self.forget_member(node),
+            RootCommand::Begin { node, life } => self.begin(node, life),
+            RootCommand::AddTicket { key, expires_ns, now_ns } => self.add_ticket(key, expires_ns, now_ns),
+            RootCommand::Admit { ticket, key, addr, now_ns } => self.admit(index, &ticket, key, addr, now_ns),
+            RootCommand::Drain { node, drained } => self.drain(node, drained),
+            RootCommand::MarkAway { node, away } => self.mark_away(node, away),
+            RootCommand::SetReplaceAfter { ms } => self.set_replace_after(ms),
             RootCommand::AddUser { key } => self.add_user(index, key),
             RootCommand::RegisterName { name, address, module } => self.register(name, address, module),
             RootCommand::UnregisterName { name, holder } => self.unregister(&name, holder),
@@ -109,6 +116,9 @@ impl Root {
             }
             RootCommand::EndGroup { id, kind, code, message } => self.end_group(index, id, kind, code, message),
             RootCommand::SetVoters { id, voters } => self.set_voters(id, voters),
+            RootCommand::Reseat { id, add, remove } => self.reseat(id, &add, &remove),
+            RootCommand::Seated { id, voters, at } => self.seated(id, voters, at),
+            RootCommand::Mend { alive } => self.mend(&alive),
         }
     }
 
@@ -148,7 +158,15 @@ impl Root {
         self.founded = Some(founding);
         self.next_node = last.node.0 + 1;
         for Founder { node, key, addr } in members {
-            self.members.put(MemberEntry { node, key, addr, role: Role::Voter, joined_at: index });
+            self.members.put(MemberEntry {
+                node,
+                key,
+                addr,
+                role: Role::Voter,
+                standing: Standing::Present,
+                joined_at: index,
+                begun: 0,
+            });
         }
         for key in users {
             self.users.put(UserEntry { key, added_at: index });
@@ -156,61 +174,13 @@ impl Root {
         Ok(Step::CHANGED)
     }
 
-    fn set_addr(&mut self, node: NodeId, addr: SocketAddr) -> Answer {
+    pub(super) fn set_addr(&mut self, node: NodeId, addr: SocketAddr) -> Answer {
         let Some(member) = self.members.get(&node) else { return refuse_node(node) };
         if member.addr == addr {
             return Ok(Step::SAME);
         }
         let member = MemberEntry { addr, ..member.clone() };
         self.members.put(member);
-        Ok(Step::CHANGED)
-    }
-
-    fn add_member(&mut self, index: u64, key: [u8; 32], addr: SocketAddr, role: Role) -> Answer {
-        if let Some(known) = self.member_by_key(&key) {
-            let node = known.node;
-            if known.role != role {
-                let text = format!("{node} has this key and another role");
-                return refuse(Errno::EXISTS, text, format!("remove {node} first; it will get a new number"));
-            }
-            let step = self.set_addr(node, addr)?;
-            return Ok(Step { outcome: RootOutcome::Member { node }, changed: step.changed });
-        }
-        if self.members.len() >= limits::NODES_MAX || self.next_node == u32::MAX {
-            let text = format!("the realm has {} nodes, and no more fit", self.members.len());
-            return refuse(Errno::LIMIT, text, "remove a node that is gone for good");
-        }
-        let node = NodeId(self.next_node);
-        assert!(!self.members.has(&node), "a number is never used again");
-        self.next_node += 1;
-        self.members.put(MemberEntry { node, key, addr, role, joined_at: index });
-        Ok(Step { outcome: RootOutcome::Member { node }, changed: true })
-    }
-
-    fn remove_member(&mut self, node: NodeId) -> Answer {
-        let Some(member) = self.members.get(&node) else {
-            // It was one, so it is as wanted.
-            let was = node != NodeId::NONE && node.0 < self.next_node;
-            return if was { Ok(Step::SAME) } else { refuse_node(node) };
-        };
-        if member.role == Role::Voter && self.voters().len() == 1 {
-            return refuse(Errno::REFUSED, format!("{node} is the last voter of the realm"), "add another node first");
-        }
-        let load = self.load(node);
-        if load > 0 {
-            let groups = if load == 1 { "a group".to_owned() } else { format!("{load} groups") };
-            return refuse(
-                Errno::REFUSED,
-                format!("{node} still holds {groups}"),
-                "give each of them other voters, or end it",
-            );
-        }
-        self.members.take(&node);
-        let orphans: Vec<String> =
-            self.names.iter().filter(|entry| entry.address.node == node).map(|entry| entry.name.clone()).collect();
-        for name in orphans {
-            self.take_name(&name);
-        }
         Ok(Step::CHANGED)
     }
 
@@ -320,8 +290,21 @@ impl Root {
         }
         let voters = self.choose(group.id, replicas, preferred, alive)?;
         let NewGroup { id, module, spec, args, handles, parent, realm } = group;
-        let record =
-            GroupRecord { id, module, spec, args, handles, parent, realm, voters, created_at: index, ended: None };
+        let record = GroupRecord {
+            id,
+            module,
+            spec,
+            args,
+            handles,
+            parent,
+            realm,
+            replicas,
+            wanted: voters.clone(),
+            voters,
+            seated_at: 0,
+            created_at: index,
+            ended: None,
+        };
         let step = Step::group(&record, true);
         self.put_group(record);
         if let Some(name) = name {
@@ -331,17 +314,8 @@ impl Root {
     }
 
     fn choose(&self, id: ActorId, replicas: u8, preferred: &[u32], alive: &[u32]) -> Result<Vec<u32>, Refusal> {
-        let alive: BTreeSet<NodeId> = alive.iter().map(|node| NodeId(*node)).collect();
         let preferred: Vec<NodeId> = preferred.iter().map(|node| NodeId(*node)).collect();
-        let seats: Vec<Seat> = self
-            .members()
-            .map(|member| Seat {
-                node: member.node,
-                votes: member.role == Role::Voter,
-                alive: alive.contains(&member.node),
-                groups: self.load(member.node),
-            })
-            .collect();
+        let seats = self.places(alive, &[]);
         let voters = place::place(id, usize::from(replicas), &seats, &preferred).map_err(|shortage| {
             let mend = match shortage.fit.len() {
                 0 => "start a node".to_owned(),
@@ -364,33 +338,5 @@ impl Root {
         self.take_names_of(Address::group(id));
         self.bury_group(id, Ended { kind, code, message, at: index });
         Ok(Step::CHANGED)
-    }
-
-    fn set_voters(&mut self, id: ActorId, mut voters: Vec<u32>) -> Answer {
-        let Some(group) = self.groups.get(&id) else {
-            return if self.ended.has(&id) { Err(self.gone(id)) } else { refuse_group(id) };
-        };
-        voters.sort_unstable();
-        if voters.is_empty() || voters.len() > limits::REPLICAS_MAX || voters.array_windows().any(|[a, b]| a == b) {
-            let text = format!("a group has 1 to {} voters, none twice", limits::REPLICAS_MAX);
-            return refuse(Errno::BAD_REQUEST, text, "name each node once");
-        }
-        for node in &voters {
-            let node = NodeId(*node);
-            match self.members.get(&node) {
-                None => return refuse_node(node),
-                Some(member) if member.role == Role::Observer => {
-                    return refuse(Errno::REFUSED, format!("{node} is an observer, which never votes"), "name a voter");
-                }
-                Some(_) => {}
-            }
-        }
-        if group.voters == voters {
-            return Ok(Step::group(group, false));
-        }
-        let record = GroupRecord { voters, ..group.clone() };
-        let step = Step::group(&record, true);
-        self.put_group(record);
-        Ok(step)
     }
 }

@@ -88,11 +88,70 @@ pub enum RootCommand {
         /// Voter or observer.
         role: Role,
     },
-    /// A node is no longer one of us. Names of plain actors on it go too.
+    /// A node shall no longer be one of us. What it holds goes elsewhere first; then it is forgotten.
     RemoveMember {
         /// The node.
         #[rkyv(with = NodeDef)]
         node: NodeId,
+        /// Nodes that the proposer sees alive.
+        alive: Vec<u32>,
+        /// Groups that cannot go on without it end.
+        lost: bool,
+    },
+    /// A node that is leaving holds nothing any more and does not vote. Names of plain actors on it go with it.
+    ForgetMember {
+        /// The node.
+        #[rkyv(with = NodeDef)]
+        node: NodeId,
+    },
+    /// A node with an empty disk is about to take part for the first time. Refused if it has done so before.
+    Begin {
+        /// The node.
+        #[rkyv(with = NodeDef)]
+        node: NodeId,
+        /// Drawn by the node, never 0. The same number is the same beginning.
+        life: u64,
+    },
+    /// Whoever proves this key may have one node admitted.
+    AddTicket {
+        /// The public half.
+        key: [u8; 32],
+        /// Until when, in nanoseconds since 1970.
+        expires_ns: u64,
+        /// The proposer's time: tickets that are no longer good then are forgotten.
+        now_ns: u64,
+    },
+    /// Admits a node by a ticket. Answered by [`RootOutcome::Member`].
+    Admit {
+        /// The public half of the ticket's key.
+        ticket: [u8; 32],
+        /// The node's key.
+        key: [u8; 32],
+        /// Where it listens.
+        addr: SocketAddr,
+        /// The proposer's time.
+        now_ns: u64,
+    },
+    /// Nothing shall be held on a node, or something may again.
+    Drain {
+        /// The node.
+        #[rkyv(with = NodeDef)]
+        node: NodeId,
+        /// Nothing shall be.
+        drained: bool,
+    },
+    /// A node was not seen for too long, or is seen again.
+    MarkAway {
+        /// The node.
+        #[rkyv(with = NodeDef)]
+        node: NodeId,
+        /// It was not seen.
+        away: bool,
+    },
+    /// How long a node is waited for before its replicas go elsewhere.
+    SetReplaceAfter {
+        /// In milliseconds; 0: for ever.
+        ms: u64,
     },
     /// Admits a user.
     AddUser {
@@ -159,13 +218,38 @@ pub enum RootCommand {
         /// The reason.
         message: String,
     },
-    /// A group is held by other nodes now. Answered by [`RootOutcome::Group`].
+    /// A group shall be held by these nodes. Answered by [`RootOutcome::Group`].
     SetVoters {
         /// The group.
         #[rkyv(with = ActorDef)]
         id: ActorId,
         /// The nodes.
         voters: Vec<u32>,
+    },
+    /// A group shall be held by some nodes more and by some no longer. Answered by [`RootOutcome::Group`].
+    Reseat {
+        /// The group.
+        #[rkyv(with = ActorDef)]
+        id: ActorId,
+        /// Nodes that shall hold it too.
+        add: Vec<u32>,
+        /// Nodes that shall no longer.
+        remove: Vec<u32>,
+    },
+    /// A group is held by these nodes now: its leader's word. Answered by [`RootOutcome::Group`].
+    Seated {
+        /// The group.
+        #[rkyv(with = ActorDef)]
+        id: ActorId,
+        /// The nodes.
+        voters: Vec<u32>,
+        /// The index in the group's log at which it became so. An older word than the one that is known changes nothing.
+        at: u64,
+    },
+    /// Groups that have too few replicas, or have them on nodes that shall hold none, get others, as far as there is room.
+    Mend {
+        /// Nodes that the proposer sees alive.
+        alive: Vec<u32>,
     },
 }
 

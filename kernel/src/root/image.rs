@@ -17,13 +17,13 @@ use super::{
     Root,
     dedupe::{Dedupe, KeptRow},
     index::Index,
-    rows::{GroupRecord, MemberEntry, ModuleEntry, NameEntry, UserEntry},
+    rows::{GroupRecord, MemberEntry, ModuleEntry, NameEntry, TicketEntry, UserEntry},
     table::{Row, Table},
     wire::{self, RealmDef},
 };
 
 const MAGIC: &[u8; 8] = b"pandroot";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 48;
 const IMAGE_BYTES_MAX: usize = 512 << 20;
 
@@ -51,8 +51,10 @@ struct Rows {
     founded: Option<[u8; 32]>,
     next_node: u32,
     version: u64,
+    replace_after_ms: u64,
     members: Vec<MemberEntry>,
     users: Vec<UserEntry>,
+    tickets: Vec<TicketEntry>,
     names: Vec<NameEntry>,
     modules: Vec<ModuleEntry>,
     groups: Vec<GroupRecord>,
@@ -68,8 +70,10 @@ impl Root {
             founded: self.founded,
             next_node: self.next_node,
             version: self.version,
+            replace_after_ms: self.replace_after_ms,
             members: self.members.to_sorted(),
             users: self.users.to_sorted(),
+            tickets: self.tickets.to_sorted(),
             names: self.names.to_sorted(),
             modules: self.modules.to_sorted(),
             groups: self.groups.to_sorted(),
@@ -109,8 +113,10 @@ impl Root {
             founded: rows.founded,
             next_node: rows.next_node,
             version: rows.version,
+            replace_after_ms: rows.replace_after_ms,
             members: table(rows.members)?,
             users: table(rows.users)?,
+            tickets: table(rows.tickets)?,
             names: table(rows.names)?,
             modules: table(rows.modules)?,
             groups: table(rows.groups)?,

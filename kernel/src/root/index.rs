@@ -25,6 +25,8 @@ pub struct Index {
     held: BTreeSet<(NodeId, ActorId)>,
     load: BTreeMap<NodeId, u32>,
     ended: BTreeSet<(u64, ActorId)>,
+    moving: BTreeSet<ActorId>,
+    short: BTreeSet<ActorId>,
     args_bytes: usize,
 }
 
@@ -52,6 +54,16 @@ impl Index {
         self.ended.iter().rev().map(|(_, id)| *id)
     }
 
+    /// Groups of which the voters are being changed, by id.
+    pub fn moving(&self) -> impl Iterator<Item = ActorId> {
+        self.moving.iter().copied()
+    }
+
+    /// Groups that shall have more replicas than are wanted on any node, by id.
+    pub fn short(&self) -> impl Iterator<Item = ActorId> {
+        self.short.iter().copied()
+    }
+
     /// Bytes of arguments of all groups alive.
     pub fn args_bytes(&self) -> usize {
         self.args_bytes
@@ -59,7 +71,13 @@ impl Index {
 
     fn add_group(&mut self, group: &GroupRecord) {
         self.args_bytes += group.args.len();
-        for node in group.voter_ids() {
+        if group.is_moving() {
+            self.moving.insert(group.id);
+        }
+        if group.wanted.len() < usize::from(group.replicas) {
+            self.short.insert(group.id);
+        }
+        for node in group.holders() {
             if self.held.insert((node, group.id)) {
                 *self.load.entry(node).or_insert(0) += 1;
             }
@@ -68,7 +86,9 @@ impl Index {
 
     fn drop_group(&mut self, group: &GroupRecord) {
         self.args_bytes -= group.args.len();
-        for node in group.voter_ids() {
+        self.moving.remove(&group.id);
+        self.short.remove(&group.id);
+        for node in group.holders() {
             if self.held.remove(&(node, group.id)) {
                 let left = self.load(node) - 1;
                 if left == 0 {

@@ -43,7 +43,7 @@ pub(super) fn group(n: u8) -> NewGroup {
     }
 }
 
-fn create(n: u8, replicas: u8, name: Option<&str>) -> RootCommand {
+pub(super) fn create(n: u8, replicas: u8, name: Option<&str>) -> RootCommand {
     RootCommand::CreateGroup {
         group: Box::new(group(n)),
         replicas,
@@ -57,12 +57,12 @@ fn register(name: &str, address: Address) -> RootCommand {
     RootCommand::RegisterName { name: name.to_owned(), address, module: module(1) }
 }
 
-fn end(n: u8) -> RootCommand {
+pub(super) fn end(n: u8) -> RootCommand {
     RootCommand::EndGroup { id: id(n), kind: ExitKind::Killed as u16, code: 0, message: "by hand".into() }
 }
 
 /// A realm of three nodes that knows module 1.
-fn realm() -> Root {
+pub(super) fn realm() -> Root {
     let mut root = Root::new(REALM);
     assert_eq!(root.command(1, founding(3)), RootOutcome::Done);
     let put = RootCommand::PutModule { hash: module(1), label: "counter".into(), size: 100 };
@@ -71,7 +71,7 @@ fn realm() -> Root {
 }
 
 /// Applies, and demands that a refusal changes nothing and that the rules hold.
-fn check(root: &mut Root, index: u64, command: RootCommand, expected: Result<(), Errno>) -> RootOutcome {
+pub(super) fn check(root: &mut Root, index: u64, command: RootCommand, expected: Result<(), Errno>) -> RootOutcome {
     let before = root.clone();
     let outcome = root.command(index, command);
     assert_eq!(outcome.errno().map_or(Ok(()), Err), expected, "{outcome:?}");
@@ -80,6 +80,14 @@ fn check(root: &mut Root, index: u64, command: RootCommand, expected: Result<(),
     }
     root.check().unwrap();
     outcome
+}
+
+pub(super) fn remove(node: u32) -> RootCommand {
+    RootCommand::RemoveMember { node: NodeId(node), alive: vec![1, 2, 3], lost: false }
+}
+
+pub(super) fn forget(node: u32) -> RootCommand {
+    RootCommand::ForgetMember { node: NodeId(node) }
 }
 
 fn actor(node: u32, n: u8) -> Address {
@@ -135,9 +143,10 @@ fn the_number_of_a_node_that_left_is_never_given_again() {
     assert_eq!(check(&mut root, 3, add(4), Ok(())), member(4));
     // The same key is the same node.
     assert_eq!(check(&mut root, 4, add(4), Ok(())), member(4));
-    check(&mut root, 5, RootCommand::RemoveMember { node: NodeId(4) }, Ok(()));
-    check(&mut root, 6, RootCommand::RemoveMember { node: NodeId(4) }, Ok(()));
-    check(&mut root, 7, RootCommand::RemoveMember { node: NodeId(5) }, Err(Errno::NOT_FOUND));
+    check(&mut root, 5, remove(4), Ok(()));
+    check(&mut root, 5, forget(4), Ok(()));
+    check(&mut root, 6, remove(4), Ok(()));
+    check(&mut root, 7, remove(5), Err(Errno::NOT_FOUND));
     // Even for the same key.
     assert_eq!(check(&mut root, 8, add(4), Ok(())), member(5));
     let observe = RootCommand::AddMember { key: key(4), addr: addr(1), role: Role::Observer };
@@ -152,24 +161,13 @@ fn who_may_connect_follows_the_members() {
     check(&mut root, 5, RootCommand::AddUser { key: key(201) }, Ok(()));
     let observer = RootCommand::AddMember { key: key(4), addr: addr(4), role: Role::Observer };
     check(&mut root, 6, observer, Ok(()));
-    check(&mut root, 7, RootCommand::RemoveMember { node: NodeId(1) }, Ok(()));
+    check(&mut root, 7, remove(1), Ok(()));
+    check(&mut root, 7, forget(1), Ok(()));
     let set = root.member_set();
     let members: Vec<_> = set.members.iter().map(|m| (m.node.0, m.key.0, m.addr.port())).collect();
     assert_eq!(members, [(2, key(2), 9), (3, key(3), 7003), (4, key(4), 4)]);
     assert_eq!(set.users.iter().map(|user| user.0).collect::<Vec<_>>(), [key(200), key(201)]);
     assert_eq!((set.realm, root.voters()), (REALM, vec![NodeId(2), NodeId(3)]));
-}
-
-#[test]
-fn a_node_that_holds_a_group_and_the_last_voter_cannot_be_removed() {
-    let mut root = realm();
-    check(&mut root, 3, create(1, 3, None), Ok(()));
-    check(&mut root, 4, RootCommand::RemoveMember { node: NodeId(2) }, Err(Errno::REFUSED));
-    check(&mut root, 5, RootCommand::SetVoters { id: id(1), voters: vec![3, 1] }, Ok(()));
-    check(&mut root, 6, RootCommand::RemoveMember { node: NodeId(2) }, Ok(()));
-    check(&mut root, 7, end(1), Ok(()));
-    check(&mut root, 8, RootCommand::RemoveMember { node: NodeId(1) }, Ok(()));
-    check(&mut root, 9, RootCommand::RemoveMember { node: NodeId(3) }, Err(Errno::REFUSED));
 }
 
 #[test]
@@ -231,7 +229,8 @@ fn nothing_that_is_not_there_can_hold_a_name() {
     assert_eq!(root.lookup("a"), None);
     check(&mut root, 9, register("a", Address::group(id(1))), Err(Errno::DEAD));
     check(&mut root, 10, register("b", actor(3, 1)), Ok(()));
-    check(&mut root, 11, RootCommand::RemoveMember { node: NodeId(3) }, Ok(()));
+    check(&mut root, 11, remove(3), Ok(()));
+    check(&mut root, 12, forget(3), Ok(()));
     assert_eq!(root.lookup("b"), None);
 }
 
@@ -398,8 +397,11 @@ fn voters_are_members_that_vote_each_named_once() {
     check(&mut root, 5, set(&[]), Err(Errno::BAD_REQUEST));
     check(&mut root, 5, set(&[1, 1]), Err(Errno::BAD_REQUEST));
     check(&mut root, 5, set(&[3, 1]), Ok(()));
+    let first = root.group(id(1)).unwrap().voters.clone();
+    assert_eq!(root.group(id(1)).unwrap().wanted, [1, 3]);
+    check(&mut root, 5, RootCommand::Seated { id: id(1), voters: vec![1, 3], at: 4 }, Ok(()));
     assert_eq!(root.group(id(1)).unwrap().voter_ids(), [NodeId(1), NodeId(3)]);
-    assert_eq!([1, 2, 3].map(|node| root.load(NodeId(node))), [1, 0, 1]);
+    assert_eq!(([1, 2, 3].map(|node| root.load(NodeId(node))), first.len()), ([1, 0, 1], 1));
     // An observer holds nothing of a new group either, even if it is preferred.
     let (preferred, alive) = (vec![4], vec![1, 2, 3, 4]);
     let create = RootCommand::CreateGroup { group: Box::new(group(2)), replicas: 1, preferred, alive, name: None };
@@ -432,7 +434,7 @@ fn a_repeated_creation_gets_the_group_as_it_is_now_or_hears_that_it_is_dead() {
     assert!(matches!(root.apply(3, &create), RootOutcome::Group { .. }));
     root.command(4, RootCommand::SetVoters { id: id(1), voters: vec![1] });
     let RootOutcome::Group { record } = root.apply(5, &create) else { unreachable!() };
-    assert_eq!(record.voters, [1]);
+    assert_eq!(record.wanted, [1]);
     root.command(6, end(1));
     let RootOutcome::Refused { errno, text, .. } = root.apply(7, &create) else { unreachable!() };
     assert_eq!((errno, text.as_str()), (Errno::DEAD.code(), "group/01010101 has ended: killed"));
@@ -498,8 +500,8 @@ fn a_snapshot_of_a_damaged_or_foreign_state_is_refused_and_leaves_the_machine_as
     assert_eq!(Root::from_snapshot(RealmId([1; 32]), &image), Err(ImageError::Realm(REALM)));
     assert_eq!(Root::from_snapshot(REALM, &[]), Err(ImageError::Foreign));
     let mut later = image.clone();
-    later[8] = 2;
-    assert_eq!(Root::from_snapshot(REALM, &later), Err(ImageError::Format(2)));
+    later[8] = 9;
+    assert_eq!(Root::from_snapshot(REALM, &later), Err(ImageError::Format(9)));
 
     let mut machine = RootMachine::new(RootView::new(REALM));
     machine.apply(1, &entry(1, &founding(2)));

@@ -2,15 +2,16 @@
 //!
 //! A failure prints its seed; `ROOT_SEED=<seed> cargo test --release -p pando-kernel root::random` runs that one again.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use pando_abi::{ActorId, Address, Errno, ModuleHash, NodeId};
+use pando_abi::{Address, Errno, NodeId};
 use pando_raft::{Entry, Machine};
 
 use super::{
     promises::{REALM, addr, founding, group, id, key, module},
     *,
 };
+use model::Model;
+
+mod model;
 
 /// splitmix64.
 struct Dice(u64);
@@ -46,7 +47,7 @@ fn holder(dice: &mut Dice) -> Address {
 }
 
 fn command(dice: &mut Dice) -> RootCommand {
-    match dice.below(20) {
+    match dice.below(28) {
         0 => founding(2 + dice.below(2) as u32),
         1 => RootCommand::SetAddr { node: NodeId(dice.below(7) as u32), addr: addr(dice.below(3) as u16) },
         2 => RootCommand::AddMember {
@@ -54,7 +55,16 @@ fn command(dice: &mut Dice) -> RootCommand {
             addr: addr(dice.below(3) as u16),
             role: if dice.one_in(3) { Role::Observer } else { Role::Voter },
         },
-        3 => RootCommand::RemoveMember { node: NodeId(dice.below(9) as u32) },
+        3 => match dice.below(4) {
+            0 => RootCommand::ForgetMember { node: NodeId(dice.below(9) as u32) },
+            1 => RootCommand::Drain { node: NodeId(dice.below(8) as u32), drained: dice.one_in(2) },
+            2 => RootCommand::MarkAway { node: NodeId(dice.below(8) as u32), away: dice.one_in(2) },
+            _ => RootCommand::RemoveMember {
+                node: NodeId(dice.below(9) as u32),
+                alive: dice.some(6, 8),
+                lost: dice.one_in(3),
+            },
+        },
         4 => RootCommand::AddUser { key: key(dice.below(4) as u8) },
         5..=8 => RootCommand::RegisterName { name: name(dice), address: holder(dice), module: module(1) },
         9 => {
@@ -84,222 +94,22 @@ fn command(dice: &mut Dice) -> RootCommand {
             code: 1,
             message: "over".into(),
         },
-        _ => RootCommand::SetVoters { id: id(dice.below(12) as u8), voters: dice.some(4, 8) },
-    }
-}
-
-#[derive(Clone, Debug)]
-struct ModelGroup {
-    module: ModuleHash,
-    voters: BTreeSet<u32>,
-    alive: bool,
-}
-
-/// The same rules, told another way. Where voters are chosen it takes the root's word and checks it.
-#[derive(Default, Debug)]
-struct Model {
-    founded: u32,
-    numbers: u32,
-    members: BTreeMap<u32, ([u8; 32], u16, bool)>,
-    users: BTreeSet<[u8; 32]>,
-    names: BTreeMap<String, Address>,
-    labels: Vec<(ModuleHash, String)>,
-    groups: BTreeMap<ActorId, ModelGroup>,
-}
-
-impl Model {
-    fn holder(&self, address: Address) -> Result<(), Errno> {
-        if address.home == pando_abi::Home::Group {
-            return match self.groups.get(&address.id) {
-                Some(group) if group.alive => Ok(()),
-                Some(_) => Err(Errno::DEAD),
-                None => Err(Errno::NOT_FOUND),
-            };
-        }
-        match address.node.0 {
-            0 => Err(Errno::BAD_REQUEST),
-            n if self.members.contains_key(&n) => Ok(()),
-            _ => Err(Errno::NOT_FOUND),
-        }
-    }
-
-    fn name(&self, name: &str, address: Address) -> Result<(), Errno> {
-        if name.contains(' ') {
-            return Err(Errno::BAD_REQUEST);
-        }
-        if self.names.get(name).is_some_and(|holder| *holder != address) { Err(Errno::EXISTS) } else { Ok(()) }
-    }
-
-    fn voter(&self, node: u32) -> bool {
-        self.members.get(&node).is_some_and(|(_, _, voter)| *voter)
-    }
-
-    /// What the command should come to.
-    fn step(&mut self, command: &RootCommand, outcome: &RootOutcome) -> Result<(), Errno> {
-        if let RootCommand::Found { members, users } = command {
-            if self.founded > 0 {
-                return if self.founded == members.len() as u32 { Ok(()) } else { Err(Errno::EXISTS) };
-            }
-            self.founded = members.len() as u32;
-            self.numbers = self.founded;
-            self.members = members.iter().map(|m| (m.node.0, (m.key, m.addr.port(), true))).collect();
-            self.users = users.iter().copied().collect();
-            return Ok(());
-        }
-        if self.founded == 0 {
-            return Err(Errno::REFUSED);
-        }
-        match command {
-            RootCommand::Found { .. } => {}
-            RootCommand::SetAddr { node, addr } => {
-                self.members.get_mut(&node.0).ok_or(Errno::NOT_FOUND)?.1 = addr.port();
-            }
-            RootCommand::AddMember { key, addr, role } => {
-                let voter = *role == Role::Voter;
-                let known = self.members.iter_mut().find(|(_, member)| member.0 == *key);
-                let node = match known {
-                    Some((_, member)) if member.2 != voter => return Err(Errno::EXISTS),
-                    Some((node, member)) => {
-                        member.1 = addr.port();
-                        *node
-                    }
-                    None => {
-                        self.numbers += 1;
-                        self.members.insert(self.numbers, (*key, addr.port(), voter));
-                        self.numbers
-                    }
-                };
-                assert_eq!(*outcome, RootOutcome::Member { node: NodeId(node) });
-            }
-            RootCommand::RemoveMember { node } => {
-                if !self.members.contains_key(&node.0) {
-                    return if (1..=self.numbers).contains(&node.0) { Ok(()) } else { Err(Errno::NOT_FOUND) };
-                }
-                let holds = self.groups.values().any(|group| group.alive && group.voters.contains(&node.0));
-                let others = self.members.iter().any(|(other, member)| *other != node.0 && member.2);
-                if holds || !others {
-                    return Err(Errno::REFUSED);
-                }
-                self.members.remove(&node.0);
-                self.names.retain(|_, holder| holder.node != *node);
-            }
-            RootCommand::AddUser { key } => {
-                self.users.insert(*key);
-            }
-            RootCommand::RegisterName { name, address, .. } => {
-                self.holder(*address)?;
-                self.name(name, *address)?;
-                self.names.insert(name.clone(), *address);
-            }
-            RootCommand::UnregisterName { name, holder } => {
-                let held = self.names.get(name).ok_or(Errno::NOT_FOUND)?;
-                if holder.is_some_and(|holder| holder != *held) {
-                    return Err(Errno::DENIED);
-                }
-                self.names.remove(name);
-            }
-            RootCommand::UnregisterAddress { address } => self.names.retain(|_, holder| holder != address),
-            RootCommand::PutModule { hash, label, .. } => {
-                if hash.0 == [0; 32] {
-                    return Err(Errno::BAD_REQUEST);
-                }
-                let at = self.labels.iter().position(|(known, _)| known == hash);
-                match at {
-                    Some(_) if label.is_empty() => {}
-                    Some(at) => {
-                        self.labels.remove(at);
-                        self.labels.push((*hash, label.clone()));
-                    }
-                    None => self.labels.push((*hash, label.clone())),
-                }
-            }
-            RootCommand::CreateGroup { group, replicas, preferred, alive, name } => {
-                match self.groups.get(&group.id) {
-                    Some(known) if !known.alive => return Err(Errno::DEAD),
-                    Some(known) if known.module != group.module => return Err(Errno::EXISTS),
-                    Some(_) => return Ok(()),
-                    None => {}
-                }
-                if *replicas == 0 {
-                    return Err(Errno::BAD_REQUEST);
-                }
-                if !self.labels.iter().any(|(hash, _)| *hash == group.module) {
-                    return Err(Errno::NO_MODULE);
-                }
-                if let Some(name) = name {
-                    self.name(name, Address::group(group.id))?;
-                }
-                let fit: BTreeSet<u32> = alive.iter().copied().filter(|node| self.voter(*node)).collect();
-                if fit.len() < usize::from(*replicas) {
-                    return Err(Errno::REFUSED);
-                }
-                let RootOutcome::Group { record } = outcome else { panic!("{outcome:?}") };
-                let voters: BTreeSet<u32> = record.voters.iter().copied().collect();
-                assert!(voters.len() == usize::from(*replicas) && voters.is_subset(&fit), "{voters:?} of {fit:?}");
-                let wish: BTreeSet<u32> = preferred.iter().copied().filter(|node| fit.contains(node)).collect();
-                assert!(wish.is_subset(&voters) || voters.is_subset(&wish), "{voters:?} for the wish {wish:?}");
-                self.groups.insert(group.id, ModelGroup { module: group.module, voters, alive: true });
-                if let Some(name) = name {
-                    self.names.insert(name.clone(), Address::group(group.id));
-                }
-            }
-            RootCommand::EndGroup { id, kind, .. } => {
-                let group = self.groups.get_mut(id).ok_or(Errno::NOT_FOUND)?;
-                if group.alive && *kind > 11 {
-                    return Err(Errno::BAD_REQUEST);
-                }
-                group.alive = false;
-                self.names.retain(|_, holder| *holder != Address::group(*id));
-            }
-            RootCommand::SetVoters { id, voters } => {
-                let group = self.groups.get(id).ok_or(Errno::NOT_FOUND)?;
-                if !group.alive {
-                    return Err(Errno::DEAD);
-                }
-                let set: BTreeSet<u32> = voters.iter().copied().collect();
-                if voters.is_empty() || set.len() != voters.len() {
-                    return Err(Errno::BAD_REQUEST);
-                }
-                for node in &set {
-                    if !self.voter(*node) {
-                        let there = self.members.contains_key(node);
-                        return Err(if there { Errno::REFUSED } else { Errno::NOT_FOUND });
-                    }
-                }
-                if let Some(group) = self.groups.get_mut(id) {
-                    group.voters = set;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Does the root say the same as the model?
-    fn agree(&self, root: &Root) {
-        let members = root.members().map(|m| (m.node.0, (m.key, m.addr.port(), m.role == Role::Voter))).collect();
-        assert_eq!(self.members, members);
-        assert_eq!(self.users, root.users().map(|user| user.key).collect());
-        assert_eq!(self.names, root.names("").map(|entry| (entry.name.clone(), entry.address)).collect());
-        let known: BTreeSet<ModuleHash> = self.labels.iter().map(|(hash, _)| *hash).collect();
-        assert_eq!(known, root.modules().map(|module| module.hash).collect());
-        for label in ["x", "y"] {
-            let latest = self.labels.iter().rev().find(|(_, known)| known == label).map(|(hash, _)| *hash);
-            assert_eq!(root.module_by_label(label).map(|module| module.hash), latest);
-        }
-        let alive: BTreeMap<ActorId, BTreeSet<u32>> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.alive)
-            .map(|(id, group)| (*id, group.voters.clone()))
-            .collect();
-        assert_eq!(alive, root.groups().map(|group| (group.id, group.voters.iter().copied().collect())).collect());
-        for (id, group) in &self.groups {
-            assert_eq!(root.ended(*id).is_some(), !group.alive);
-        }
-        for node in 0..8 {
-            let held = alive.values().filter(|voters| voters.contains(&node)).count();
-            assert_eq!((root.load(NodeId(node)) as usize, root.groups_of(NodeId(node)).count()), (held, held));
-        }
+        19 | 20 => RootCommand::SetVoters { id: id(dice.below(12) as u8), voters: dice.some(4, 8) },
+        21 => RootCommand::Reseat { id: id(dice.below(12) as u8), add: dice.some(1, 8), remove: dice.some(2, 8) },
+        22 | 23 => RootCommand::Seated { id: id(dice.below(12) as u8), voters: dice.some(4, 8), at: 1 + dice.below(9) },
+        24 => RootCommand::Mend { alive: (1..8).filter(|_| !dice.one_in(4)).collect() },
+        25 => RootCommand::Begin { node: NodeId(dice.below(7) as u32), life: dice.below(3) },
+        26 => RootCommand::AddTicket {
+            key: key(100 + dice.below(3) as u8),
+            expires_ns: dice.below(10),
+            now_ns: dice.below(10),
+        },
+        _ => RootCommand::Admit {
+            ticket: key(100 + dice.below(3) as u8),
+            key: key(1 + dice.below(12) as u8),
+            addr: addr(dice.below(3) as u16),
+            now_ns: dice.below(10),
+        },
     }
 }
 
@@ -309,7 +119,7 @@ fn run(seed: u64) {
     let mut two = RootMachine::new(RootView::new(REALM));
     let mut model = Model::default();
     let mut said: Vec<(Entry, RootOutcome)> = Vec::new();
-    for index in 1..=120u64 {
+    for index in 1..=160u64 {
         // Now and then somebody repeats itself, or talks nonsense.
         let repeat = (!said.is_empty() && dice.one_in(6)).then(|| dice.below(said.len() as u64) as usize);
         let command = command(dice);
@@ -345,6 +155,12 @@ fn run(seed: u64) {
             assert_eq!((outcome.errno(), &after), (Some(Errno::BAD_REQUEST), &before));
         } else {
             assert_eq!(outcome.errno().map_or(Ok(()), Err), model.step(&command, &outcome), "{command:?}: {outcome:?}");
+            if let RootCommand::Mend { alive } = &command {
+                if before.is_founded() {
+                    model.mended(&after, alive);
+                }
+                assert!(!after.wants_mending(alive), "one command mends what few groups there are");
+            }
             model.agree(&after);
             said.push((entry, outcome));
         }

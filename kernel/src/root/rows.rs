@@ -17,6 +17,12 @@ use super::{
 
 /// People and devices that may use the admin interface.
 pub const USERS_MAX: usize = 256;
+/// Tickets that are good, or were used and are remembered.
+pub const TICKETS_MAX: usize = 64;
+/// Nodes that vote in the root group at most; the others follow it.
+pub const SEATS_MAX: usize = 5;
+/// How long a node is waited for before its replicas go elsewhere, unless told: ten minutes, in milliseconds.
+pub const REPLACE_AFTER_MS: u64 = 600_000;
 /// Names in a realm.
 pub const NAMES_MAX: usize = 1 << 16;
 /// Modules in a realm.
@@ -46,6 +52,19 @@ pub enum Role {
     Observer,
 }
 
+/// How much is to be expected of a node.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Standing {
+    /// It is given replicas, and votes in the root group if there is a seat.
+    Present,
+    /// Nobody has seen it for so long that its replicas go elsewhere, if there is room.
+    Away,
+    /// A person wants nothing to be held on it.
+    Drained,
+    /// A person has taken it out of the realm; it is forgotten as soon as nothing counts on it any more.
+    Leaving,
+}
+
 /// A node of the realm.
 #[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct MemberEntry {
@@ -58,8 +77,32 @@ pub struct MemberEntry {
     pub addr: SocketAddr,
     /// Voter or observer.
     pub role: Role,
+    /// May it be given anything to hold?
+    pub standing: Standing,
     /// The index in the root group's log at which it joined.
     pub joined_at: u64,
+    /// A number that it drew when its disk was empty, before it took part in anything; 0: it has not begun. A disk that
+    /// does not know this number was wiped.
+    pub begun: u64,
+}
+
+impl MemberEntry {
+    /// May a replica be placed on it?
+    pub fn is_placeable(&self) -> bool {
+        self.role == Role::Voter && self.standing == Standing::Present
+    }
+}
+
+/// A ticket: who proves its key may have one node admitted.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct TicketEntry {
+    /// The public half of the ticket's key.
+    pub key: [u8; 32],
+    /// Until when it is good, in nanoseconds since 1970.
+    pub expires_ns: u64,
+    /// The node that was admitted with it; none yet: 0. Asked again for that node, it gives the same answer.
+    #[rkyv(with = NodeDef)]
+    pub used: NodeId,
 }
 
 /// Somebody who may use the admin interface.
@@ -138,8 +181,14 @@ pub struct GroupRecord {
     pub parent: [u8; CAPABILITY_BYTES],
     /// Does it get the realm service?
     pub realm: bool,
-    /// The nodes that hold it, in ascending order, none twice.
+    /// How many replicas it shall have.
+    pub replicas: u8,
+    /// The nodes that hold it, as its leader last said: in ascending order, none twice.
     pub voters: Vec<u32>,
+    /// The nodes that shall hold it. While they are others than the voters, its leader is changing them.
+    pub wanted: Vec<u32>,
+    /// The index in the group's own log at which its voters became what they are; 0: they are its founders.
+    pub seated_at: u64,
     /// The index at which it was created.
     pub created_at: u64,
     /// How it ended, if it has.
@@ -155,6 +204,19 @@ impl GroupRecord {
     pub fn voter_ids(&self) -> Vec<NodeId> {
         self.voters.iter().map(|node| NodeId(*node)).collect()
     }
+    /// The nodes that hold it or shall: one of them knows its leader.
+    pub fn holders(&self) -> Vec<NodeId> {
+        let mut all: Vec<NodeId> = self.voters.iter().chain(&self.wanted).map(|node| NodeId(*node)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Is a change of its voters under way?
+    pub fn is_moving(&self) -> bool {
+        self.voters != self.wanted
+    }
+
     /// What its spawner asked for.
     pub fn spawn_spec(&self) -> SpawnSpec {
         // Checked before the row was made.
@@ -166,6 +228,13 @@ impl Row for MemberEntry {
     type Key = NodeId;
     fn key(&self) -> NodeId {
         self.node
+    }
+}
+
+impl Row for TicketEntry {
+    type Key = [u8; 32];
+    fn key(&self) -> [u8; 32] {
+        self.key
     }
 }
 

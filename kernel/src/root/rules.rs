@@ -12,7 +12,7 @@ use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId, SpawnSpec, limi
 use super::{
     Root,
     command::{NewGroup, Refusal},
-    rows::{ARGS_BYTES_MAX, GROUPS_MAX, MODULES_MAX, NAMES_MAX, Role, USERS_MAX, name_is_valid},
+    rows::{ARGS_BYTES_MAX, GROUPS_MAX, MODULES_MAX, NAMES_MAX, Role, TICKETS_MAX, USERS_MAX, name_is_valid},
 };
 
 /// Says no.
@@ -66,8 +66,10 @@ impl Root {
     pub(crate) fn check(&self) -> Result<(), String> {
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let empty = self.members.len() + self.users.len() + self.names.len() + self.modules.len() + self.groups.len();
+        let empty = empty + self.tickets.len();
         must(self.founded.is_some() || empty + self.ended.len() == 0, "a realm that is not founded has nothing")?;
-        must(self.founded.is_none() || !self.voters().is_empty(), "a realm has a voter")?;
+        must(self.founded.is_none() || !self.seats().is_empty(), "a realm has a voter")?;
+        must(self.tickets.len() <= TICKETS_MAX, "tickets are bounded")?;
         must(self.members.len() <= limits::NODES_MAX && self.users.len() <= USERS_MAX, "members are bounded")?;
         must(self.names.len() <= NAMES_MAX && self.modules.len() <= MODULES_MAX, "names and modules are bounded")?;
         must(self.groups.len() <= GROUPS_MAX, "groups are bounded")?;
@@ -82,10 +84,17 @@ impl Root {
         }
         for group in self.groups.iter() {
             let seated =
-                group.voter_ids().iter().all(|node| self.members.get(node).is_some_and(|m| m.role == Role::Voter));
-            must(seated, "a group's voters are voters of the realm")?;
-            must((1..=limits::REPLICAS_MAX).contains(&group.voters.len()), "a group has voters, and not too many")?;
-            must(group.voters.is_sorted_by(|a, b| a < b), "voters are in order, none twice")?;
+                group.holders().iter().all(|node| self.members.get(node).is_some_and(|m| m.role == Role::Voter));
+            must(seated, "who holds a group or shall is a voter of the realm")?;
+            for nodes in [&group.voters, &group.wanted] {
+                must((1..=limits::REPLICAS_MAX).contains(&nodes.len()), "a group has voters, and not too many")?;
+                must(nodes.is_sorted_by(|a, b| a < b), "voters are in order, none twice")?;
+            }
+            let replicas = usize::from(group.replicas);
+            must(
+                replicas <= limits::REPLICAS_MAX && group.wanted.len() <= replicas,
+                "no more are wanted than shall be",
+            )?;
             must(SpawnSpec::from_bytes(&group.spec).is_some(), "a group's limits can be read")?;
             must(self.modules.has(&group.module), "a group's module is known")?;
             must(group.ended.is_none() && !self.ended.has(&group.id), "a group is alive or has ended, not both")?;

@@ -48,7 +48,7 @@ pub(crate) fn samples() -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Root) {
             code: 0,
             message: "by hand".into(),
         },
-        RootCommand::RemoveMember { node: NodeId(4) },
+        RootCommand::RemoveMember { node: NodeId(4), alive: vec![1, 2, 3], lost: false },
         RootCommand::UnregisterAddress { address: Address::actor(NodeId(1), ActorId([8; 16])) },
     ];
     let encoded = commands.iter().map(RootCommand::encode).collect();

@@ -1,11 +1,20 @@
 //! Keeps the groups on this node as the root group wants them: creates, joins and removes replicas; and after a boot gives
 //! up the names of the actors that ended with the boot before.
+//!
+//! 1. A group is founded only by its founders, and only until its voters have once been changed: what is known here must not
+//!    be older than this boot for that. Whoever comes later joins, and waits to be found.
+//! 2. A replica of a group that goes on is deleted only once the group's leader agrees.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Home};
 
-use crate::{node::Kernel, realm::ROOT, replica::Port, root::RootCommand};
+use crate::{
+    node::Kernel,
+    realm::ROOT,
+    replica::Port,
+    root::{GroupRecord, RootCommand},
+};
 
 /// How soon what could not be done is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -41,47 +50,65 @@ async fn give_up_names(kernel: Arc<Kernel>) {
 
 /// One pass. `false`: something is left to do.
 async fn settle(kernel: &Arc<Kernel>) -> bool {
-    let wanted = kernel.root().read(|root| {
-        root.is_founded()
-            .then(|| root.groups_of(kernel.id()).map(|g| (g.id, g.module, g.voter_ids())).collect::<Vec<_>>())
-    });
+    let wanted = kernel
+        .root()
+        .read(|root| root.is_founded().then(|| root.groups_of(kernel.id()).cloned().collect::<Vec<GroupRecord>>()));
     let Some(wanted) = wanted else { return true };
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
     let mut done = true;
-    for (group, module, voters) in &wanted {
-        if here.contains(group) {
-            continue;
-        }
-        // A replica must find its module on this node's own disk.
-        if let Err(why) = kernel.module(*module, pando_actors::Class::Replicated).await {
-            tracing::warn!(group = %group, %why, "a replica waits for its module");
-            done = false;
-            continue;
-        }
-        let made = kernel.groups().create(*group, voters).await;
-        if let Err(why) = made {
-            tracing::warn!(group = %group, %why, "a replica could not be made");
-            done = false;
-        }
+    for record in wanted.iter().filter(|record| !here.contains(&record.id)) {
+        done &= host(kernel, record).await;
     }
-    let keep: BTreeSet<ActorId> = wanted.into_iter().map(|(group, ..)| group).collect();
+    let keep: BTreeSet<ActorId> = wanted.into_iter().map(|record| record.id).collect();
     for group in here.into_iter().filter(|g| *g != ROOT && !keep.contains(g)) {
-        // A root group that has not caught up yet knows fewer groups than there are: only what it knows to be
-        // over is removed.
-        let over = kernel.root().read(|root| {
-            root.ended(group).is_some() || root.group(group).is_some_and(|g| !g.voters.contains(&kernel.id().0))
-        });
-        if !over {
-            continue;
-        }
-        match kernel.groups().remove(group).await {
-            // Nobody tells a machine that is gone that it no longer leads.
-            Ok(()) => kernel.leaders().follows(group),
-            Err(why) => {
-                tracing::warn!(group = %group, %why, "a replica could not be removed");
-                done = false;
-            }
-        }
+        done &= let_go(kernel, group).await;
     }
     done
+}
+
+/// Makes a replica. `false`: not yet.
+async fn host(kernel: &Arc<Kernel>, record: &GroupRecord) -> bool {
+    let group = record.id;
+    // A replica must find its module on this node's own disk.
+    if let Err(why) = kernel.module(record.module, pando_actors::Class::Replicated).await {
+        tracing::warn!(group = %group, %why, "a replica waits for its module");
+        return false;
+    }
+    let founder = record.seated_at == 0 && record.voters.contains(&kernel.id().0);
+    let made = match founder {
+        true if !kernel.is_caught_up().await => return false,
+        // It may have been changed while that was found out.
+        true if !kernel.root().read(|root| root.group(group).is_some_and(|now| now.seated_at == 0)) => return false,
+        true => kernel.groups().create(group, &record.voter_ids()).await,
+        false => kernel.groups().join(group).await,
+    };
+    if let Err(why) = &made {
+        tracing::warn!(group = %group, %why, "a replica could not be made");
+    }
+    made.is_ok()
+}
+
+/// Deletes a replica that nobody wants here. `false`: not yet.
+async fn let_go(kernel: &Arc<Kernel>, group: ActorId) -> bool {
+    // A root group that has not caught up yet knows fewer groups than there are: only what it knows to be over is removed.
+    let (ended, via) =
+        kernel.root().read(|root| (root.ended(group).is_some(), root.group(group).map(GroupRecord::holders)));
+    let gone = match (ended, via) {
+        (true, _) => kernel.groups().remove(group).await.map_err(|why| why.to_string()),
+        (false, Some(via)) if !via.contains(&kernel.id()) => {
+            kernel.groups().leave(group, &via).await.map_err(|why| why.to_string())
+        }
+        _ => return true,
+    };
+    match gone {
+        Ok(()) => {
+            // Nobody tells a machine that is gone that it no longer leads.
+            kernel.leaders().follows(group);
+            true
+        }
+        Err(why) => {
+            tracing::info!(group = %group, %why, "a replica is kept still");
+            false
+        }
+    }
 }

@@ -154,4 +154,6 @@ pub(crate) struct GroupRecord {
     pub(crate) founders: Vec<u64>,
     /// Why it is fenced.
     pub(crate) fenced: Option<String>,
+    /// It joined, and its log does not yet reach to where it became a member: it neither votes nor stands for election.
+    pub(crate) joining: bool,
 }

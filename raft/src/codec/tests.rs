@@ -61,6 +61,8 @@ fn packets() -> impl Strategy<Value = Packet> {
         }),
         (entries(), any::<u64>()).prop_map(|(entry, timeout_ms)| Ask::Propose { entry, timeout_ms }),
         Just(Ask::Join),
+        Just(Ask::Leave),
+        any::<u64>().prop_map(|index| Ask::Seat { index }),
     ];
     let answer = prop_oneof![
         votes().prop_map(|vote| Answer::Higher { vote }),

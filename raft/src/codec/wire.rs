@@ -106,11 +106,18 @@ pub(crate) enum Ask {
     ReadIndex {
         timeout_ms: u64,
     },
-    ChangeVoters {
+    ChangeMembers {
         voters: Vec<u64>,
+        learners: Vec<u64>,
         timeout_ms: u64,
     },
     Join,
+    /// May the asker delete its replica?
+    Leave,
+    /// At this index the receiver became a member: does its log reach there? From then on it may vote.
+    Seat {
+        index: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]

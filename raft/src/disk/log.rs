@@ -30,9 +30,9 @@ use super::Disk;
 use super::appender::{Done, Entries, Item};
 use crate::codec::record::{LogIdRecord, VoteRecord, decode_entry, encode_entry};
 use crate::codec::{Malformed, decode, encode};
-use crate::types::{LogEntry, LogId, Types, Vote, log_id};
+use crate::types::{Command, LogEntry, LogId, Types, Vote, log_id};
 
-const KEY_VOTE: &[u8] = b"vote";
+pub(super) const KEY_VOTE: &[u8] = b"vote";
 const KEY_COMMITTED: &[u8] = b"committed";
 const KEY_PURGED: &[u8] = b"purged";
 const KEY_CUT: &[u8] = b"cut";
@@ -40,6 +40,8 @@ const KEY_CUT: &[u8] = b"cut";
 const TAIL_ENTRIES_MAX: usize = 512;
 /// Bytes of synced entries kept in memory.
 const TAIL_BYTES_MAX: usize = 1 << 20;
+/// A log of more entries than this is not looked through for one that means something.
+const BLANK_MAX: u64 = 1 << 10;
 /// Bytes that one read for a peer gives, about: the request should fit one frame.
 const READ_BYTES_MAX: usize = 512 << 10;
 
@@ -163,6 +165,11 @@ impl GroupLog {
         Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced }) })
     }
 
+    /// The region of the log engine that holds it: another one each time that a replica is made anew.
+    pub(crate) fn region(&self) -> u64 {
+        self.shared.region
+    }
+
     /// The vote that is on the disk.
     pub(crate) fn vote(&self) -> Option<Vote> {
         self.shared.state.lock().vote
@@ -176,6 +183,13 @@ impl GroupLog {
     /// The last index, purged or there; 0 if none.
     pub(crate) fn last_index(&self) -> u64 {
         self.shared.state.lock().last.map_or(0, |id| id.index)
+    }
+
+    /// Does it hold nothing that a machine would apply, and has it never?
+    pub(crate) fn is_blank(&self) -> bool {
+        let work = |entry: &LogEntry| matches!(entry.payload, openraft::EntryPayload::Normal(Command::Entry(_)));
+        let few = self.first_index() == 0 && self.last_index() < BLANK_MAX;
+        few && self.read(0, BLANK_MAX, None).is_ok_and(|entries| !entries.iter().any(work))
     }
 
     /// Entries from `start` up to `end`, at least one if there is one, about `bytes` of them.

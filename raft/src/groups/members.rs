@@ -1,22 +1,34 @@
-//! Changing the voters.
+//! Changing the members.
 //!
-//! The leader does it: asks the new nodes to make a replica, adds them as learners, waits until they
-//! are near the end of the log, then goes through a joint configuration. Whoever asks elsewhere is
-//! forwarded. Every step can be done again, so an interruption anywhere is mended by asking again, and
-//! a joint configuration left behind is finished by whoever leads (see [`crate::replica::supervise`]).
+//! The leader does it: asks the new nodes to make a replica, adds them as learners, waits until those who shall vote are
+//! near the end of the log, then goes through a joint configuration. Whoever asks elsewhere is forwarded. Every step can
+//! be done again, so an interruption anywhere is mended by asking again, and a joint configuration left behind is finished
+//! by whoever leads (see [`crate::replica::supervise`]).
+//!
+//! 1. A node that joins neither votes nor stands for election before its log reaches to where it became a member. Until then
+//!    it knows members of long ago, itself perhaps among them, and several such nodes together could take themselves for a
+//!    majority.
+//! 2. A replica of a group that goes on is deleted only after its leader, sure of its quorum, has said that the node is no
+//!    member; and not if anybody has asked the node to join since. A leader asks first and writes the member into its log
+//!    afterwards, so no configuration that counts the node can be on its way then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use pando_abi::NodeId;
+use pando_abi::limits::NODES_MAX;
 use tokio::time::Instant;
 
 use super::node::{Node, check_voters};
+use super::serve::read_index;
 use crate::codec::wire::{Answer, Ask};
 use crate::entry::GroupId;
-use crate::error::ChangeError;
+use crate::error::{ChangeError, CreateError, LeaveError};
 use crate::replica::{GroupRaft, Replica};
 
 /// How long a change may take before the caller is told that it goes on without them.
@@ -24,8 +36,34 @@ const CHANGE_MAX: Duration = Duration::from_secs(60);
 /// How far behind a learner may be when it becomes a voter.
 const NEAR: u64 = 64;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a node may take to make a replica, and how often it is asked whether it is still there while it catches up.
+const JOIN_MAX: Duration = Duration::from_secs(5);
+/// How long the leader is looked for by a node that wants to leave.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 type WriteError = RaftError<crate::types::Types, ClientWriteError<crate::types::Types>>;
+
+/// Who shall be members.
+struct Wanted {
+    voters: BTreeSet<u64>,
+    learners: BTreeSet<u64>,
+}
+
+impl Wanted {
+    fn new(voters: &[NodeId], learners: &[NodeId]) -> Result<Wanted, String> {
+        let voters = check_voters(voters)?;
+        let learners: BTreeSet<u64> =
+            learners.iter().map(|n| u64::from(n.0)).filter(|n| *n != 0 && !voters.contains(n)).collect();
+        if learners.len() > NODES_MAX {
+            return Err(format!("{} learners, over the limit of {NODES_MAX}", learners.len()));
+        }
+        Ok(Wanted { voters, learners })
+    }
+
+    fn all(&self) -> BTreeSet<u64> {
+        self.voters.union(&self.learners).copied().collect()
+    }
+}
 
 fn refused(e: WriteError) -> Answer {
     match e {
@@ -35,12 +73,21 @@ fn refused(e: WriteError) -> Answer {
     }
 }
 
+fn numbers(nodes: &[u64]) -> Vec<NodeId> {
+    nodes.iter().map(|n| NodeId(*n as u32)).collect()
+}
+
 impl Node {
-    /// Makes `voters` the voters, if this node leads.
-    pub(crate) async fn change_as_leader(&self, replica: &Arc<Replica>, voters: Vec<u64>, timeout: Duration) -> Answer {
-        let nodes: Vec<NodeId> = voters.iter().map(|n| NodeId(*n as u32)).collect();
-        let voters = match check_voters(&nodes) {
-            Ok(voters) => voters,
+    /// Makes `voters` the voters and `learners` the learners, if this node leads.
+    pub(crate) async fn change_as_leader(
+        &self,
+        replica: &Arc<Replica>,
+        voters: Vec<u64>,
+        learners: Vec<u64>,
+        timeout: Duration,
+    ) -> Answer {
+        let wanted = match Wanted::new(&numbers(&voters), &numbers(&learners)) {
+            Ok(wanted) => wanted,
             Err(why) => return Answer::Failed { why },
         };
         replica.work();
@@ -50,7 +97,7 @@ impl Node {
         };
         let change = async {
             let _mine = replica.changing.lock().await;
-            self.change(replica, raft, voters).await
+            self.change(replica, raft, &wanted).await
         };
         match tokio::time::timeout(timeout, change).await {
             Ok(answer) => answer,
@@ -58,38 +105,118 @@ impl Node {
         }
     }
 
-    async fn change(&self, replica: &Replica, raft: &GroupRaft, voters: BTreeSet<u64>) -> Answer {
+    async fn change(&self, replica: &Replica, raft: &GroupRaft, wanted: &Wanted) -> Answer {
         let group = replica.core.group;
-        use openraft::async_runtime::WatchReceiver;
-        let membership = raft.server_metrics().borrow_watched().membership_config.membership().clone();
-        if membership.get_joint_config().as_slice() == [voters.clone()] {
+        let now = || raft.server_metrics().borrow_watched().membership_config.membership().clone();
+        let membership = now();
+        let members: BTreeSet<u64> = membership.nodes().map(|(id, ())| *id).collect();
+        let seated = membership.get_joint_config().as_slice() == [wanted.voters.clone()];
+        if seated && members == wanted.all() {
             return Answer::Done;
         }
-        let members: BTreeSet<u64> = membership.nodes().map(|(id, ())| *id).collect();
-        for new in voters.iter().filter(|n| !members.contains(n) && **n != self.id) {
-            match self.link.ask(NodeId(*new as u32), group, Ask::Join, false, Duration::from_secs(5)).await {
-                Ok(Answer::Done) => {}
-                Ok(other) => return Answer::Failed { why: format!("n{new} did not join: {other:?}") },
-                Err(e) => return Answer::Failed { why: format!("n{new} could not be asked to join: {e}") },
+        // A learner that is away keeps nobody from voting; it is told in the end.
+        let mut away = None;
+        for new in wanted.all().into_iter().filter(|n| !members.contains(n) && *n != self.id) {
+            match self.ask_to_join(group, new).await {
+                Ok(()) => {}
+                Err(why) if wanted.learners.contains(&new) => {
+                    away = Some(why);
+                    continue;
+                }
+                Err(why) => return Answer::Failed { why },
             }
-            if let Err(e) = raft.add_learner(*new, (), false).await {
+            if let Err(e) = raft.add_learner(new, (), false).await {
                 return refused(e);
             }
         }
-        if let Err(e) =
-            raft.wait(Some(CHANGE_MAX)).metrics(|m| caught_up(m, &voters, self.id), "learners catch up").await
-        {
-            return Answer::Failed { why: format!("the new voters did not catch up: {e}") };
+        if !seated {
+            let voting: BTreeSet<u64> = membership.voter_ids().collect();
+            let new: BTreeSet<u64> =
+                wanted.voters.iter().copied().filter(|n| !voting.contains(n) && *n != self.id).collect();
+            if let Err(why) = self.catch_up(group, raft, &new).await {
+                return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
+            }
+            if let Err(why) = self.seat_all(group, raft, &new).await {
+                return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
+            }
+            // Who was a voter and shall be a learner stays one of the members.
+            let retain = wanted.learners.iter().any(|n| voting.contains(n));
+            if let Err(e) = raft.change_membership(wanted.voters.clone(), retain).await {
+                return refused(e);
+            }
         }
-        match raft.change_membership(voters, false).await {
-            Ok(_) => Answer::Done,
-            Err(e) => refused(e),
+        let all = wanted.all();
+        let extra: BTreeSet<u64> = now().learner_ids().filter(|n| !all.contains(n)).collect();
+        if !extra.is_empty()
+            && let Err(e) = raft.change_membership(ChangeMembers::RemoveNodes(extra), false).await
+        {
+            return refused(e);
+        }
+        away.map_or(Answer::Done, |why| Answer::Failed { why })
+    }
+
+    async fn ask_to_join(&self, group: GroupId, node: u64) -> Result<(), String> {
+        match self.link.ask(NodeId(node as u32), group, Ask::Join, false, JOIN_MAX).await {
+            Ok(Answer::Done) => Ok(()),
+            Ok(Answer::Failed { why } | Answer::Stopped { why }) => Err(format!("n{node} did not join: {why}")),
+            Ok(other) => Err(format!("n{node} did not join: {other:?}")),
+            Err(e) => Err(format!("n{node} could not be asked to join: {e}")),
         }
     }
 
-    /// See [`crate::Groups::change_voters`].
-    pub(crate) async fn change_voters(&self, group: GroupId, new: &[NodeId]) -> Result<(), ChangeError> {
-        let voters: Vec<u64> = check_voters(new).map_err(ChangeError::Voters)?.into_iter().collect();
+    /// Waits until the learners that shall vote are near the end of the log, as long as they are there.
+    async fn catch_up(&self, group: GroupId, raft: &GroupRaft, new: &BTreeSet<u64>) -> Result<(), String> {
+        loop {
+            let Err(e) = raft.wait(Some(JOIN_MAX)).metrics(|m| caught_up(m, new), "learners catch up").await else {
+                return Ok(());
+            };
+            let metrics = raft.server_metrics();
+            let members: BTreeSet<u64> = {
+                let now = metrics.borrow_watched();
+                now.membership_config.membership().nodes().map(|(id, ())| *id).collect()
+            };
+            if !new.is_subset(&members) {
+                return Err(e.to_string());
+            }
+            for node in new {
+                self.ask_to_join(group, *node).await?;
+            }
+        }
+    }
+
+    /// Has the learners that shall vote make sure that they know themselves for members.
+    async fn seat_all(&self, group: GroupId, raft: &GroupRaft, new: &BTreeSet<u64>) -> Result<(), String> {
+        let deadline = Instant::now() + JOIN_MAX * 2;
+        let index = {
+            let metrics = raft.server_metrics();
+            let now = metrics.borrow_watched();
+            now.membership_config.log_id().map_or(0, |id| id.index)
+        };
+        for node in new {
+            loop {
+                let asked = self.link.ask(NodeId(*node as u32), group, Ask::Seat { index }, false, JOIN_MAX).await;
+                match asked {
+                    Ok(Answer::Done) => break,
+                    // What is committed is told to it with the next heartbeat.
+                    Ok(Answer::Failed { .. }) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                    Ok(other) => return Err(format!("n{node}: {other:?}")),
+                    Err(e) => return Err(format!("n{node} could not be asked: {e}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`crate::Groups::change_members`].
+    pub(crate) async fn change_members(
+        &self,
+        group: GroupId,
+        voters: &[NodeId],
+        learners: &[NodeId],
+    ) -> Result<(), ChangeError> {
+        let wanted = Wanted::new(voters, learners).map_err(ChangeError::Voters)?;
+        let (voters, learners) =
+            (wanted.voters.into_iter().collect::<Vec<_>>(), wanted.learners.into_iter().collect::<Vec<_>>());
         let replica = self.replica(group).ok_or(ChangeError::Unknown)?;
         let deadline = Instant::now() + CHANGE_MAX;
         let mut last: Option<String> = None;
@@ -103,9 +230,12 @@ impl Node {
             };
             let answer = match lead.leader {
                 None => Answer::NotLeader { leader: None },
-                Some(leader) if leader == self.id => self.change_as_leader(&replica, voters.clone(), left).await,
+                Some(leader) if leader == self.id => {
+                    self.change_as_leader(&replica, voters.clone(), learners.clone(), left).await
+                }
                 Some(leader) => {
-                    let ask = Ask::ChangeVoters { voters: voters.clone(), timeout_ms: left.as_millis() as u64 };
+                    let (voters, learners) = (voters.clone(), learners.clone());
+                    let ask = Ask::ChangeMembers { voters, learners, timeout_ms: left.as_millis() as u64 };
                     let asked = self.link.ask(NodeId(leader as u32), group, ask, false, left.min(CHANGE_MAX / 4));
                     asked.await.unwrap_or(Answer::Unclear)
                 }
@@ -120,13 +250,92 @@ impl Node {
             tokio::time::sleep(PAUSE.min(left)).await;
         }
     }
+
+    /// Makes the members as wanted if this node leads: one try, for who tries again by themselves.
+    pub(crate) async fn change_here(
+        &self,
+        group: GroupId,
+        voters: &[NodeId],
+        learners: &[NodeId],
+    ) -> Result<(), ChangeError> {
+        let wanted = Wanted::new(voters, learners).map_err(ChangeError::Voters)?;
+        let replica = self.replica(group).ok_or(ChangeError::Unknown)?;
+        let (voters, learners) = (wanted.voters.into_iter().collect(), wanted.learners.into_iter().collect());
+        match self.change_as_leader(&replica, voters, learners, CHANGE_MAX).await {
+            Answer::Done => Ok(()),
+            Answer::NotLeader { .. } => Err(ChangeError::NoQuorum),
+            Answer::Failed { why } | Answer::Stopped { why } | Answer::Fenced { why } => Err(ChangeError::Timeout(why)),
+            other => Err(ChangeError::Timeout(format!("{other:?}"))),
+        }
+    }
+
+    /// May `from`, which is not or no longer a member, delete its replica? Only a leader that has a quorum can say so.
+    pub(crate) async fn may_leave(&self, replica: &Replica, raft: &GroupRaft, from: NodeId) -> Answer {
+        let Ok(_mine) = replica.changing.try_lock() else {
+            return Answer::Failed { why: "a change of the members is under way".into() };
+        };
+        match read_index(raft, LEAVE_MAX / 2).await {
+            Answer::Read { .. } => {}
+            other => return other,
+        }
+        let (membership, at) = {
+            let metrics = raft.server_metrics();
+            let now = metrics.borrow_watched();
+            (now.membership_config.membership().clone(), now.membership_config.log_id().map_or(0, |id| id.index))
+        };
+        let open = membership.get_joint_config().len() > 1 || replica.core.applied() < at;
+        if open {
+            return Answer::Failed { why: "a change of the members is not finished".into() };
+        }
+        match membership.nodes().any(|(id, ())| *id == u64::from(from.0)) {
+            true => Answer::Failed { why: format!("{from} is a member") },
+            false => Answer::Done,
+        }
+    }
+
+    /// See [`crate::Groups::leave`].
+    pub(crate) async fn leave(&self, group: GroupId, via: &[NodeId]) -> Result<(), LeaveError> {
+        let Some(replica) = self.replica(group) else { return Ok(()) };
+        let joins = replica.joins.load(Ordering::Relaxed);
+        let mut asked: BTreeSet<NodeId> = via.iter().copied().collect();
+        asked.extend(replica.core.member_nodes());
+        asked.remove(&NodeId(self.id as u32));
+        let asked: Vec<NodeId> = asked.into_iter().collect();
+        let deadline = Instant::now() + LEAVE_MAX;
+        let (mut turn, mut hint) = (0, None);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || asked.is_empty() {
+                return Err(LeaveError::NoQuorum);
+            }
+            let to: NodeId = hint.take().unwrap_or_else(|| asked[turn % asked.len()]);
+            turn += 1;
+            match self.link.ask(to, group, Ask::Leave, false, left.min(LEAVE_MAX / 2)).await {
+                Ok(Answer::Done) => break,
+                Ok(Answer::Failed { why }) => return Err(LeaveError::Member(why)),
+                Ok(Answer::NotLeader { leader: Some(leader) }) if leader != self.id => {
+                    hint = Some(NodeId(leader as u32)).filter(|leader| *leader != to);
+                }
+                _ => {}
+            }
+            if hint.is_none() {
+                tokio::time::sleep(PAUSE.min(left)).await;
+            }
+        }
+        match self.remove_if(&replica, joins).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LeaveError::Member("it was asked to join again".into())),
+            Err(CreateError::Stopped(why)) => Err(LeaveError::Stopped(why)),
+            Err(other) => Err(LeaveError::Stopped(other.to_string())),
+        }
+    }
 }
 
-fn caught_up(metrics: &openraft::RaftMetrics<crate::types::Types>, voters: &BTreeSet<u64>, me: u64) -> bool {
+fn caught_up(metrics: &openraft::RaftMetrics<crate::types::Types>, new: &BTreeSet<u64>) -> bool {
     // No longer leading: what follows finds out.
     let Some(replication) = &metrics.replication else { return true };
     let end = metrics.last_log_index.unwrap_or(0);
-    voters.iter().filter(|n| **n != me).all(|n| {
+    new.iter().all(|n| {
         let matched = replication.get(n).and_then(|id| id.as_ref()).map_or(0, |id| id.index);
         matched + NEAR >= end && replication.contains_key(n)
     })

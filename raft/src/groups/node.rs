@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
-use crate::codec::record::GroupRecord;
+use crate::codec::record::{GroupRecord, VoteRecord};
 use crate::codec::wire::Packet;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -28,7 +28,7 @@ use crate::net::peer::Peers;
 use crate::replica::apply::Replicated;
 use crate::replica::supervise::Patience;
 use crate::replica::supervise::supervise;
-use crate::replica::{Core, Notice, Replica, Seed, blocking};
+use crate::replica::{Core, GroupRaft, Notice, Replica, Seed, blocking};
 use crate::status::GroupEvent;
 
 /// Groups that are restarted at once.
@@ -185,12 +185,16 @@ impl Node {
             core.halt(why, true);
             // Who the others were, as far as is known, so that proposals made here can go to them.
             core.assume_members(&record.founders);
-            Replica::new(core, None, false)
+            Replica::new(core, None, fresh, record.joining)
         } else {
             let peers = Peers { group, link: self.link.clone(), notices: self.notices.clone() };
             let machine = Replicated { core: core.clone() };
-            match Raft::new(self.id, self.raft.clone(), peers, log, machine).await {
-                Ok(raft) => Replica::new(core, Some(raft), fresh),
+            let raft = match record.joining {
+                true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
+                false => self.raft.clone(),
+            };
+            match Raft::new(self.id, raft, peers, log, machine).await {
+                Ok(raft) => Replica::new(core, Some(raft), fresh, record.joining),
                 Err(e) => {
                     // This group takes no part; the node and its other groups do.
                     core.halt(&e.to_string(), false);
@@ -198,7 +202,7 @@ impl Node {
                     tracing::error!(%group, %why, "a replica could not be started");
                     let _ = self.events.send(GroupEvent::Stopped { group, why });
                     core.assume_members(&record.founders);
-                    Replica::new(core, None, false)
+                    Replica::new(core, None, fresh, record.joining)
                 }
             }
         };
@@ -232,7 +236,10 @@ impl Node {
             return Err(CreateError::Exists);
         }
         let replica = match self.replica(group) {
-            Some(replica) => replica,
+            Some(replica) => {
+                replica.joins.fetch_add(1, Ordering::Relaxed);
+                replica
+            }
             None => self.begin(group, &record, false).await.map_err(stopped)?,
         };
         self.initialise(group, &record, &replica).await.map_err(stopped)
@@ -251,14 +258,53 @@ impl Node {
         Ok(())
     }
 
+    /// A leader wants this node to have a replica.
+    pub(crate) async fn join_for_peer(&self, group: GroupId) -> Result<(), String> {
+        if self.replica(group).is_none() {
+            self.machines.may_join(group)?;
+        }
+        self.add(group, None).await.map_err(|e| e.to_string())
+    }
+
+    /// A leader says at which index this node became a member. Once what was applied here reaches there, the replica votes
+    /// like any other.
+    pub(crate) async fn seat(&self, replica: &Replica, raft: &GroupRaft, index: u64) -> Result<(), String> {
+        let applied = replica.core.applied();
+        if applied < index {
+            return Err(format!("{applied} of {index} is applied here"));
+        }
+        if replica.joining.load(Ordering::Relaxed) {
+            self.disk.seat_group(replica.core.group).await.map_err(|e| e.to_string())?;
+            replica.joining.store(false, Ordering::Relaxed);
+            raft.runtime_config().elect(true);
+        }
+        Ok(())
+    }
+
     /// Ends the replica here and deletes what it has on the disk.
     pub(crate) async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
         let _one = self.beginning.lock().await;
+        self.delete(group, None).await
+    }
+
+    /// The same, unless this is another replica by now, or somebody has asked it to join since.
+    pub(crate) async fn remove_if(&self, replica: &Arc<Replica>, joins: u64) -> Result<bool, CreateError> {
+        let _one = self.beginning.lock().await;
+        let group = replica.core.group;
+        let same = self.replica(group).is_some_and(|now| Arc::ptr_eq(&now, replica));
+        if !same || replica.joins.load(Ordering::Relaxed) != joins {
+            return Ok(false);
+        }
+        self.delete(group, replica.core.log.vote().map(Into::into)).await?;
+        Ok(true)
+    }
+
+    async fn delete(&self, group: GroupId, voted: Option<VoteRecord>) -> Result<(), CreateError> {
         let gone = self.replicas.write().remove(&group);
         if let Some(replica) = gone {
             replica.end().await;
         }
-        self.disk.remove_group(group).await.map_err(|e| CreateError::Stopped(e.to_string()))
+        self.disk.remove_group(group, voted).await.map_err(|e| CreateError::Stopped(e.to_string()))
     }
 
     /// Ends every replica, writes what is pending and lets go of the folder.

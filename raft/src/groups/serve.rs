@@ -94,9 +94,9 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
 
 async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Result<Answer, Nonsense> {
     if let Ask::Join = ask {
-        return Ok(match node.add(group, None).await {
+        return Ok(match node.join_for_peer(group).await {
             Ok(()) => Answer::Done,
-            Err(e) => Answer::Failed { why: e.to_string() },
+            Err(why) => Answer::Failed { why },
         });
     }
     let Some(replica) = node.replica(group) else { return Ok(Answer::Unknown) };
@@ -104,11 +104,16 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         let why = replica.core.halted().unwrap_or_default();
         return Ok(if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } });
     };
+    // Whoever has not caught up with its own joining may know members that are none any more.
+    let elects = matches!(ask, Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. });
+    if elects && replica.joining.load(Ordering::Relaxed) {
+        return Ok(Answer::Failed { why: "it is joining still and does not vote".into() });
+    }
     let wakes = match &ask {
         Ask::Append { .. } => !replica.rest.spot().is_some_and(|spot| tells_nothing(&ask, spot)),
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
         Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Snapshot { .. } | Ask::Transfer { .. } => true,
-        Ask::Propose { .. } | Ask::ReadIndex { .. } | Ask::ChangeVoters { .. } => {
+        Ask::Propose { .. } | Ask::ReadIndex { .. } | Ask::ChangeMembers { .. } | Ask::Leave | Ask::Seat { .. } => {
             replica.work();
             false
         }
@@ -183,10 +188,15 @@ async fn answer(
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
             Ok(read_index(raft, timeout).await)
         }
-        Ask::ChangeVoters { voters, timeout_ms } => {
+        Ask::ChangeMembers { voters, learners, timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
-            Ok(node.change_as_leader(replica, voters, timeout).await)
+            Ok(node.change_as_leader(replica, voters, learners, timeout).await)
         }
+        Ask::Leave => Ok(node.may_leave(replica, raft, from).await),
+        Ask::Seat { index } => Ok(match node.seat(replica, raft, index).await {
+            Ok(()) => Answer::Done,
+            Err(why) => Answer::Failed { why },
+        }),
         Ask::Join => Ok(Answer::Done),
     }
 }

@@ -111,6 +111,8 @@ impl Core {
         let mut members = self.members.lock();
         members.voters = membership.voter_ids().collect();
         members.all = membership.nodes().map(|(id, ())| *id).collect();
+        let uniform = membership.get_joint_config().len() == 1;
+        members.seated_at = slot.membership.log_id().filter(|_| uniform).map(|id| id.index);
         members.chain = slot.chain;
         drop(members);
         self.applied.send_replace(slot.last.map_or(0, |id| id.index));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use pando_raft::{ChangeError, CreateError, NodeId};
+use pando_raft::{ChangeError, CreateError, LeaveError, NodeId, Role};
 
-use crate::harness::{Cluster, eventually, group, put, run};
+use crate::harness::{Cluster, LONG, entry, eventually, group, put, run};
 
 fn ids(nodes: &[u32]) -> Vec<NodeId> {
     nodes.iter().map(|n| NodeId(*n)).collect()
@@ -113,5 +113,187 @@ fn founding_and_changing_refuse_lists_that_cannot_work() {
         assert_eq!(node.create(group(1), &ids(&[1, 2])).await, Err(CreateError::Exists));
         assert!(matches!(node.change_voters(group(1), &[]).await, Err(ChangeError::Voters(_))));
         assert_eq!(node.change_voters(group(2), &ids(&[1])).await, Err(ChangeError::Unknown));
+    });
+}
+
+#[test]
+fn a_learner_follows_without_counting_and_can_become_a_voter() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        cluster.nodes[&1].change_members(g, &ids(&[1, 2]), &ids(&[3])).await.unwrap();
+        put(&cluster.nodes[&1], g, 1).await;
+        cluster.agree(g, &[1, 2, 3], 2).await;
+        let seen = eventually("the learner knows what it is", || {
+            cluster.nodes[&3].status(g).filter(|s| s.learners == ids(&[3]) && s.leader.is_some())
+        })
+        .await;
+        assert_eq!(seen.voters, ids(&[1, 2]));
+        // It is away, and nobody misses it.
+        cluster.close(3).await;
+        put(&cluster.nodes[&2], g, 2).await;
+        cluster.open(3).await;
+        // A voter and the learner change places.
+        cluster.nodes[&1].change_members(g, &ids(&[1, 3]), &ids(&[2])).await.unwrap();
+        cluster.agree(g, &[1, 2, 3], 3).await;
+        for node in 1..=3 {
+            eventually("everybody knows who counts", || {
+                let status = cluster.nodes[&node].status(g)?;
+                (status.voters == ids(&[1, 3]) && status.learners == ids(&[2])).then_some(())
+            })
+            .await;
+        }
+        let (at, voters) = cluster.nodes[&1].status(g).unwrap().seated.unwrap();
+        assert!(at > 0 && voters == ids(&[1, 3]), "{at} {voters:?}");
+        cluster.nodes[&1].change_members(g, &ids(&[1, 3]), &[]).await.unwrap();
+        assert_eq!(cluster.nodes[&1].status(g).unwrap().learners, []);
+        put(&cluster.nodes[&3], g, 3).await;
+    });
+}
+
+#[test]
+fn a_replica_is_deleted_only_once_its_group_says_that_it_is_no_member() {
+    run(async {
+        let cluster = Cluster::start(1..=4, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        // Whatever a node believes about itself: it counts, so it stays.
+        let via = ids(&[1, 2, 3]);
+        let refused = cluster.nodes[&3].leave(g, &via).await;
+        assert!(matches!(refused, Err(LeaveError::Member(_))), "{refused:?}");
+        cluster.nodes[&1].change_voters(g, &ids(&[1, 2, 4])).await.unwrap();
+        // Cut off it cannot be told, so it stays.
+        cluster.net.isolate(NodeId(3), &cluster.ids());
+        assert_eq!(cluster.nodes[&3].leave(g, &via).await, Err(LeaveError::NoQuorum));
+        assert!(cluster.nodes[&3].status(g).is_some());
+        cluster.net.heal();
+        cluster.nodes[&3].leave(g, &via).await.unwrap();
+        assert_eq!((cluster.nodes[&3].list(), cluster.nodes[&3].status(g)), (vec![], None));
+        // Once more is no more.
+        cluster.nodes[&3].leave(g, &via).await.unwrap();
+        put(&cluster.nodes[&4], g, 1).await;
+        cluster.agree(g, &[1, 2, 4], 2).await;
+    });
+}
+
+#[test]
+fn a_node_that_left_joins_again_and_gets_everything() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |config| {
+            config.snapshot_every = 20;
+            config.log_keep = 2;
+        })
+        .await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        for turn in 0..3 {
+            for seq in 0..30 {
+                put(&cluster.nodes[&1], g, turn * 30 + seq).await;
+            }
+            // The smallest founder, which once initialised the group, must not do so again.
+            cluster.nodes[&2].change_voters(g, &ids(&[2, 3])).await.unwrap();
+            cluster.nodes[&1].leave(g, &ids(&[2, 3])).await.unwrap();
+            cluster.close(1).await;
+            cluster.open(1).await;
+            assert_eq!(cluster.nodes[&1].list(), []);
+            cluster.nodes[&2].change_voters(g, &ids(&[1, 2, 3])).await.unwrap();
+            cluster.agree(g, &[1, 2, 3], (turn as usize + 1) * 30).await;
+        }
+    });
+}
+
+#[test]
+fn a_voter_that_is_away_does_not_keep_another_from_being_added() {
+    run(async {
+        let mut cluster = Cluster::start(1..=4, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        let away = leader % 3 + 1;
+        cluster.close(away).await;
+        // Further behind than a new voter might be.
+        for seq in 1..200 {
+            put(&cluster.nodes[&leader], g, seq).await;
+        }
+        cluster.nodes[&leader].change_voters(g, &ids(&[1, 2, 3, 4])).await.unwrap();
+        // And it is taken out while it is away.
+        let rest: Vec<u32> = (1..=4).filter(|n| *n != away).collect();
+        cluster.nodes[&leader].change_voters(g, &ids(&rest)).await.unwrap();
+        cluster.agree(g, &rest, 200).await;
+    });
+}
+
+#[test]
+fn a_new_voter_that_does_not_answer_is_told_of_soon_and_changes_nothing() {
+    run(async {
+        let mut cluster = Cluster::start(1..=4, |_| {}).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        cluster.close(4).await;
+        let began = std::time::Instant::now();
+        let refused = cluster.nodes[&leader].change_members_here(g, &ids(&[1, 2, 3, 4]), &[]).await;
+        assert!(matches!(&refused, Err(ChangeError::Timeout(why)) if why.contains("n4")), "{refused:?}");
+        assert!(began.elapsed() < Duration::from_secs(20));
+        assert_eq!(cluster.nodes[&leader].status(g).unwrap().voters, ids(&[1, 2, 3]));
+        put(&cluster.nodes[&leader], g, 1).await;
+    });
+}
+
+#[test]
+fn nodes_that_left_and_join_again_never_take_themselves_for_the_majority_that_they_once_were() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        // Once it was the only voter, and its log says so at its beginning.
+        cluster.create(g, &[1]).await;
+        let large = vec![7; 100_000];
+        for seq in 0..40 {
+            cluster.nodes[&1].propose(g, entry(seq, &large), LONG).await.unwrap();
+        }
+        cluster.nodes[&1].change_voters(g, &ids(&[2])).await.unwrap();
+        cluster.leader(g, &[2]).await;
+        // It comes back, and is cut off in the middle of what it is sent.
+        let caught = loop {
+            cluster.nodes[&1].leave(g, &ids(&[2])).await.unwrap();
+            let leader = cluster.nodes[&2].clone();
+            let adding = tokio::spawn(async move { leader.change_members_here(g, &ids(&[2]), &ids(&[1])).await });
+            let end = cluster.nodes[&2].status(g).unwrap().last_index;
+            let have = eventually("it gets something", || {
+                cluster.nodes[&1].status(g).map(|s| s.last_index).filter(|have| *have > 2)
+            })
+            .await;
+            cluster.net.isolate(NodeId(1), &cluster.ids());
+            adding.await.unwrap().unwrap();
+            if have + 10 < end {
+                break cluster.nodes[&1].status(g).unwrap();
+            }
+            cluster.net.heal();
+            cluster.nodes[&2].change_members(g, &ids(&[2]), &[]).await.unwrap();
+        };
+        assert_eq!(caught.voters, ids(&[1]), "what it knows is old");
+        // It hears nothing for many election timeouts, also after a restart, and stands for nothing.
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            let status = cluster.nodes[&1].status(g).unwrap();
+            assert!(!matches!(status.role, Role::Leader | Role::Candidate) && status.term == caught.term, "{status:?}");
+            cluster.close(1).await;
+            cluster.open(1).await;
+        }
+        cluster.net.heal();
+        put(&cluster.nodes[&2], g, 40).await;
+        cluster.agree(g, &[1, 2], 41).await;
+        // Made a voter it leads like any other, and after another restart too.
+        cluster.nodes[&2].change_voters(g, &ids(&[1])).await.unwrap();
+        cluster.leader(g, &[1]).await;
+        cluster.close(1).await;
+        cluster.open(1).await;
+        cluster.leader(g, &[1]).await;
+        put(&cluster.nodes[&1], g, 41).await;
     });
 }

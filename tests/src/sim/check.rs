@@ -7,6 +7,7 @@ pub mod counters;
 pub mod ends;
 pub mod jacks;
 pub mod letters;
+pub mod members;
 pub mod monitors;
 pub mod names;
 pub mod promises;

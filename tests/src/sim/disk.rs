@@ -112,6 +112,13 @@ impl SimDisk {
         })))
     }
 
+    /// Everything on it is gone. Only while its machine is off.
+    pub fn wipe(&self) {
+        let mut state = self.0.lock();
+        state.files.clear();
+        state.names.clear();
+    }
+
     /// What goes wrong from now on.
     pub fn faults(&self, faults: DiskFaults) {
         self.0.lock().faults = faults;

@@ -156,17 +156,24 @@ impl Nemesis {
 
     /// Disks and clocks get their faults.
     pub fn begin(&mut self, world: &mut World) {
-        for machine in &mut world.machines {
-            machine.disk.faults(self.weather.disk);
-            machine.rate = self.dice.between(1_000 - self.weather.drift, 1_000 + self.weather.drift);
+        for at in 0..world.machines.len() {
+            self.meet(world, at);
         }
+    }
+
+    /// A machine is new: its disk and clock get their faults.
+    pub fn meet(&mut self, world: &mut World, at: usize) {
+        let machine = &mut world.machines[at];
+        machine.disk.faults(self.weather.disk);
+        machine.rate = self.dice.between(1_000 - self.weather.drift, 1_000 + self.weather.drift);
     }
 
     fn for_ms(&mut self, mean: u64) -> Duration {
         Duration::from_millis(self.dice.below(2 * mean + 1))
     }
 
-    fn did(&mut self, world: &World, what: String) {
+    /// Something was done, by whomever.
+    pub fn did(&mut self, world: &World, what: String) {
         self.deeds.push((world.now(), what));
     }
 
@@ -299,7 +306,7 @@ impl Nemesis {
     }
 
     fn boot(&mut self, world: &mut World, at: usize) {
-        if world.machines[at].is_on() {
+        if world.machines[at].is_on() || world.machines[at].gone || world.machines[at].wiped {
             return;
         }
         if self.dice.ppm(self.weather.jump_ppm * 100) {

@@ -12,9 +12,9 @@ mod jacks;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pando_abi::{Errno, NodeId, Restart, call::call_flags};
+use pando_abi::{Errno, NodeId, RealmId, Restart, call::call_flags};
 use pando_admin::{Level, Reply, Request, SequenceKey, SpawnRequest};
-use pando_transport::MemoryNet;
+use pando_transport::{MemoryNet, PublicKey};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
@@ -141,8 +141,18 @@ pub struct Board {
     pub audit: Option<Audit>,
     /// How far the audit is, for people.
     pub audit_at: String,
+    /// The realm.
+    pub realm: RealmId,
+    /// Nodes that came after the founding, and nodes that went for good.
+    pub came: Vec<u32>,
+    /// See there.
+    pub left: Vec<u32>,
+    /// What the operator wants done to machines.
+    pub orders: Vec<super::operator::Order>,
+    /// The node whose disk was wiped, and that the operator has to replace.
+    pub wiped: Option<u32>,
     /// The next life of a plain witness.
-    lives: u64,
+    pub lives: u64,
 }
 
 /// What people share.
@@ -150,10 +160,10 @@ pub type Shared = Arc<Mutex<Board>>;
 
 /// A person with a key of their own.
 pub struct Client {
-    net: MemoryNet,
-    nodes: u32,
-    board: Shared,
-    dice: Dice,
+    pub(super) net: MemoryNet,
+    pub(super) nodes: u32,
+    pub(super) board: Shared,
+    pub(super) dice: Dice,
     origin: [u8; 16],
     seq: u64,
 }
@@ -172,20 +182,39 @@ impl Client {
         SequenceKey { origin: self.origin, incarnation: 1, seq: self.seq }
     }
 
+    /// A node that is not known to have gone for good.
+    pub(super) fn some_node(&mut self) -> NodeId {
+        let board = self.board.lock();
+        let nodes: Vec<u32> = (1..=self.nodes).chain(board.came.iter().copied()).collect();
+        let nodes: Vec<u32> = nodes.into_iter().filter(|n| !board.left.contains(n)).collect();
+        NodeId(self.dice.pick(&nodes))
+    }
+
     /// Asks a node once.
     async fn ask_once(&self, node: NodeId, request: &Request, patience: Duration) -> Option<Reply> {
-        let mut answers = self.net.request(node, PERSON, Bytes::from(request.encode()))?;
+        self.ask_as(PERSON, node, request, patience).await
+    }
+
+    /// The same, as somebody else.
+    pub(super) async fn ask_as(
+        &self,
+        who: PublicKey,
+        node: NodeId,
+        request: &Request,
+        patience: Duration,
+    ) -> Option<Reply> {
+        let mut answers = self.net.request(node, who, Bytes::from(request.encode()))?;
         let answer = timeout(patience, answers.next()).await.ok()?.ok()??;
         Some(Reply::decode(&answer).expect("a reply that is one"))
     }
 
     /// Asks node after node until one does not refuse, or `tries` are over: the reply, and whether an earlier try may have
     /// happened.
-    async fn ask(&mut self, request: &Request, tries: u32, patience: Duration) -> (Option<Reply>, bool) {
+    pub(super) async fn ask(&mut self, request: &Request, tries: u32, patience: Duration) -> (Option<Reply>, bool) {
         let mut maybe = false;
         let mut last = None;
         for _ in 0..tries {
-            let node = NodeId(self.dice.between(1, self.nodes.into()) as u32);
+            let node = self.some_node();
             match self.ask_once(node, request, patience).await {
                 Some(reply @ Reply::Refused { .. }) => {
                     let errno = errno_of(&reply);
@@ -492,7 +521,7 @@ fn spawn_request(module: [u8; 32], name: &str, replicas: u8, node: Option<u32>, 
     })
 }
 
-fn errno_of(reply: &Reply) -> Errno {
+pub(super) fn errno_of(reply: &Reply) -> Errno {
     match reply {
         Reply::Refused { errno, .. } => Errno::from_code(*errno).unwrap_or(Errno::INTERNAL),
         _ => Errno::INTERNAL,

@@ -8,7 +8,7 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -89,8 +89,14 @@ impl Door for SimDoor {
 /// One machine.
 pub struct Machine {
     id: NodeId,
+    addr: SocketAddr,
+    genesis: Genesis,
     /// Its disk, which outlives its boots.
     pub disk: SimDisk,
+    /// Its disk was wiped: under its number it must not take part again.
+    pub wiped: bool,
+    /// It is not started any more.
+    pub gone: bool,
     store: Store,
     dir: PathBuf,
     now_ns: Arc<AtomicU64>,
@@ -121,6 +127,8 @@ pub enum Death {
     Disk(String),
     /// It did not start.
     Boot(String),
+    /// The realm did not let it take part.
+    Refused(String),
 }
 
 /// See the module.
@@ -129,11 +137,10 @@ pub struct World {
     pub net: MemoryNet,
     /// The machines.
     pub machines: Vec<Machine>,
-    genesis: Genesis,
     tuning: Tuning,
     dice: Dice,
     now: Duration,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// One engine for all nodes of all simulations of this process: what is compiled once stays.
@@ -164,30 +171,39 @@ impl World {
             .collect();
         let mut realm = [0; 32];
         realm[..8].copy_from_slice(&own.throw().to_le_bytes());
-        let machines = nodes
-            .iter()
-            .map(|member| Machine {
-                id: member.node,
-                disk: SimDisk::new(own.fork(2)),
-                store: Store::in_memory(),
-                dir: folder.path().join(member.node.to_string()),
-                now_ns: Arc::new(AtomicU64::new(EPOCH_NS)),
-                rate: 1_000,
-                paused_until: Duration::ZERO,
-                missed: Duration::ZERO,
-                life: None,
-                boots: 0,
-            })
-            .collect();
-        World {
-            net: MemoryNet::new(own.throw()),
-            machines,
-            genesis: Genesis { realm: RealmId(realm), nodes, users: vec![PERSON] },
-            tuning,
-            dice: own,
-            now: Duration::ZERO,
-            _folder: folder,
+        let genesis = Genesis { realm: RealmId(realm), nodes, users: vec![PERSON], joined: false };
+        let machines =
+            genesis.nodes.iter().map(|member| Machine::new(member, &genesis, folder.path(), own.fork(2))).collect();
+        World { net: MemoryNet::new(own.throw()), machines, tuning, dice: own, now: Duration::ZERO, folder }
+    }
+
+    /// One machine more, with an empty disk and the record of a node that was admitted. It is off.
+    pub fn add(&mut self, member: &Member, genesis: &Genesis) -> usize {
+        let machine = Machine::new(member, genesis, self.folder.path(), self.dice.fork(2));
+        machine.put_clock(self.now);
+        self.machines.push(machine);
+        self.machines.len() - 1
+    }
+
+    /// Ends a machine for good in the middle of whatever it does, and wipes its disk.
+    pub fn wipe(&mut self, at: usize) {
+        if self.machines[at].is_on() {
+            self.crash(at);
         }
+        let machine = &mut self.machines[at];
+        machine.disk.wipe();
+        machine.store = Store::in_memory();
+        machine.wiped = true;
+        // The log engine lists its folder by itself, and a node keeps small files beside it.
+        std::fs::remove_dir_all(&machine.dir).expect("a folder that can be removed");
+    }
+
+    /// Ends a machine for good.
+    pub fn retire(&mut self, at: usize) {
+        if self.machines[at].is_on() {
+            self.crash(at);
+        }
+        self.machines[at].gone = true;
     }
 
     /// Simulated time since the beginning.
@@ -195,14 +211,29 @@ impl World {
         self.now
     }
 
+    /// The realm.
+    pub fn realm(&self) -> RealmId {
+        self.machines[0].genesis.realm
+    }
+
+    /// The machine's place in [`World::machines`].
+    pub fn place(&self, node: u32) -> Option<usize> {
+        self.machines.iter().position(|machine| machine.id.0 == node)
+    }
+
+    /// Nodes that have booted and live.
+    pub fn kernels(&self) -> impl Iterator<Item = &Arc<Kernel>> {
+        self.machines.iter().filter_map(Machine::kernel)
+    }
+
     /// Boots a machine that is off.
     ///
     /// # Panics
     /// If it runs.
     pub fn boot(&mut self, at: usize) {
-        let members = Arc::new(self.genesis.member_set());
         let mut dice = self.dice.fork(at as u64);
         let machine = &mut self.machines[at];
+        let members = Arc::new(machine.genesis.member_set());
         assert!(machine.life.is_none(), "a machine is booted that runs");
         machine.boots += 1;
         machine.paused_until = Duration::ZERO;
@@ -243,13 +274,13 @@ impl World {
             engine: ENGINE.0.clone(),
             transport,
             events,
-            addr: SocketAddr::from(([127, 0, 0, 1], machine.id.0 as u16)),
+            addr: machine.addr,
             store: machine.store.clone(),
             raft,
             actors_max: pando_abi::limits::NODE_ACTORS_MAX,
         };
         let node: Arc<Mutex<Option<Result<Node, NodeError>>>> = Arc::default();
-        let (slot, dir, genesis, id) = (node.clone(), machine.dir.clone(), self.genesis.clone(), machine.id);
+        let (slot, dir, genesis, id) = (node.clone(), machine.dir.clone(), machine.genesis.clone(), machine.id);
         runtime.spawn(async move {
             let started = Node::on(platform, dir, genesis, id).await;
             *slot.lock() = Some(started);
@@ -299,6 +330,25 @@ pub fn runtime(dice: &mut Dice) -> Runtime {
 }
 
 impl Machine {
+    fn new(member: &Member, genesis: &Genesis, folder: &Path, dice: Dice) -> Machine {
+        Machine {
+            id: member.node,
+            addr: member.addr,
+            genesis: genesis.clone(),
+            disk: SimDisk::new(dice),
+            wiped: false,
+            gone: false,
+            store: Store::in_memory(),
+            dir: folder.join(member.node.to_string()),
+            now_ns: Arc::new(AtomicU64::new(EPOCH_NS)),
+            rate: 1_000,
+            paused_until: Duration::ZERO,
+            missed: Duration::ZERO,
+            life: None,
+            boots: 0,
+        }
+    }
+
     /// Its number.
     pub fn id(&self) -> NodeId {
         self.id
@@ -365,6 +415,9 @@ impl Machine {
                     return Some(death);
                 }
             }
+        }
+        if let Some(why) = life.kernel.as_ref().and_then(|kernel| kernel.refused()) {
+            return Some(Death::Refused(why.to_string()));
         }
         {
             // Guests send and spawn on the node's own runtime.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::refusal::refusal;
-use self::values::{Bytes, Lapse, Node, RestartArg};
+use self::values::{Bytes, GroupChange, Lapse, Node, Patience, RestartArg};
 
 /// Pando: one program on many machines.
 #[derive(Parser, Debug)]
@@ -49,7 +49,7 @@ pub struct Common {
     /// Answer in JSON, errors too
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s; spawn and start-node: 30s, voters: 60s]
+    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s; spawn and start-node: 30s, what moves replicas: 70s]
     #[arg(long, global = true, value_name = "TIME")]
     pub deadline: Option<Lapse>,
 }
@@ -60,7 +60,7 @@ pub enum Command {
     /// Start the realm's nodes on this machine and open the shell (what `pando` alone does)
     #[command(after_help = examples::UP)]
     Up(Up),
-    /// Run one node in this process
+    /// Run one node in this process, or join a realm with it
     #[command(after_help = examples::NODE)]
     Node(NodeArgs),
     /// Open the shell of a running realm
@@ -130,6 +130,24 @@ pub enum Verb {
     /// Change the nodes that hold a group
     #[command(after_help = examples::VOTERS)]
     Voters(Voters),
+    /// Add a node to those that hold a group, take one away, or move a replica
+    #[command(after_help = examples::GROUP)]
+    Group(Group),
+    /// Move everything that is held on a node elsewhere, and place nothing new there
+    #[command(after_help = examples::DRAIN)]
+    Drain(OneNode),
+    /// Let a drained node hold things again
+    #[command(after_help = examples::UNDRAIN)]
+    Undrain(OneNode),
+    /// Print a ticket: with it one node joins the realm
+    #[command(after_help = examples::TICKET)]
+    Ticket(TicketArgs),
+    /// Take a node out of the realm for good
+    #[command(after_help = examples::REMOVE_NODE)]
+    RemoveNode(RemoveNode),
+    /// Show or change what the realm does by itself
+    #[command(after_help = examples::SETTINGS)]
+    Settings(Settings),
     /// List the bundled programs
     #[command(visible_alias = "modules", after_help = examples::PROGRAMS)]
     Programs,
@@ -177,6 +195,12 @@ pub struct NodeArgs {
     /// Worker threads for actors [default: one a core]
     #[arg(long)]
     pub workers: Option<usize>,
+    /// Join a realm: a ticket that `pando ticket` printed there. The folder is made
+    #[arg(long, value_name = "TICKET")]
+    pub join: Option<String>,
+    /// Where a node that joins listens: an address of this machine that the others can reach [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "IP:PORT", requires = "join")]
+    pub listen: Option<std::net::SocketAddr>,
     /// Stop when standard input ends: the parent's way to take the node along
     #[arg(long, hide = true)]
     pub with_parent: bool,
@@ -303,6 +327,45 @@ pub struct Voters {
     /// The nodes that shall hold it
     #[arg(required = true, value_name = "NODE")]
     pub nodes: Vec<Node>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Group {
+    /// What to do
+    #[arg(value_enum)]
+    pub change: GroupChange,
+    /// The group
+    pub target: String,
+    /// The node that gains a replica (add) or loses one (remove, move)
+    #[arg(value_name = "NODE")]
+    pub id: Node,
+    /// The node that takes it over (move)
+    #[arg(value_name = "NODE")]
+    pub to: Option<Node>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct TicketArgs {
+    /// How long it is good, as 10m, 1h
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub lifetime: Lapse,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct RemoveNode {
+    /// The node, as n2
+    #[arg(value_name = "NODE")]
+    pub id: Node,
+    /// Its disk is gone for good: end the groups that have no majority without it
+    #[arg(long)]
+    pub lost: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Settings {
+    /// How long a node is waited for before its replicas go elsewhere, as 10m, or never
+    #[arg(long, value_name = "TIME")]
+    pub replace_after: Option<Patience>,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -6,6 +6,7 @@
 
 mod call;
 mod look;
+mod members;
 mod processes;
 mod spawn;
 
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// What a change of voters has unless told: a joiner gets the whole image first.
-const VOTERS_DEADLINE: Duration = Duration::from_secs(60);
+const VOTERS_DEADLINE: Duration = Duration::from_secs(70);
 
 /// One command being carried out.
 struct Eval<'a> {
@@ -85,6 +86,12 @@ impl Eval<'_> {
                 self.sink.emit(Outcome::done(text, json!({ "target": args.target, "voters": nodes })));
                 Ok(())
             }
+            Verb::Group(args) => self.group(args).await,
+            Verb::Drain(args) => self.drain(args.id.0, true).await,
+            Verb::Undrain(args) => self.drain(args.id.0, false).await,
+            Verb::Ticket(args) => self.ticket(args.lifetime.0).await,
+            Verb::RemoveNode(args) => self.remove_node(args.id.0, args.lost).await,
+            Verb::Settings(args) => self.settings(args.replace_after).await,
             Verb::Programs => {
                 self.sink.emit(Outcome::Programs(crate::program::bundled()));
                 Ok(())

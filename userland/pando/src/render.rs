@@ -167,8 +167,16 @@ fn actors(rows: &[ActorRow], silent: &[u32], style: Style) -> String {
 fn place(row: &ActorRow) -> String {
     match (row.voters.is_empty(), row.node) {
         (true, node) => format!("n{node}"),
-        (false, 0) => format!("no leader of {}", voters(&row.voters)),
-        (false, node) => format!("n{node} of {}", voters(&row.voters)),
+        (false, 0) => format!("no leader of {}", held(row)),
+        (false, node) => format!("n{node} of {}", held(row)),
+    }
+}
+
+/// `n1 n2`, or `n1 n2 → n1 n4`: the voters, and those to come.
+fn held(row: &ActorRow) -> String {
+    match row.wanted.is_empty() || row.wanted == row.voters {
+        true => voters(&row.voters),
+        false => format!("{} → {}", voters(&row.voters), voters(&row.wanted)),
     }
 }
 
@@ -185,12 +193,18 @@ fn nodes(rows: &[NodeRow], style: Style) -> String {
         let role = match (row.root_leader, row.voter) {
             (true, _) => "leader",
             (false, true) => "voter",
-            (false, false) => "observer",
+            (false, false) => "follower",
+        };
+        let state = match (row.up, row.standing.as_str()) {
+            (true, "drained" | "leaving") => cell(Tint::Warn, clean(&row.standing)),
+            (true, _) => cell(Tint::Good, "up"),
+            (false, "away" | "leaving") => cell(Tint::Bad, format!("down, {}", clean(&row.standing))),
+            (false, _) => cell(Tint::Bad, "down"),
         };
         let key: String = row.key.chars().take(8).collect();
         vec![
             cell(Tint::Bold, format!("n{}", row.node)),
-            if row.up { cell(Tint::Good, "up") } else { cell(Tint::Bad, "down") },
+            state,
             role.into(),
             clean(&row.addr).into(),
             format!("{}…", clean(&key)).into(),

@@ -62,7 +62,8 @@ pub fn open(data: &Path) -> Result<(Arc<Session>, Genesis), Failure> {
         ));
     }
     let genesis = Genesis::load(data)?;
-    let session = Session::new(ask(data, &genesis)?, Fleet::new(data, Some(&genesis), false));
+    let fleet = Fleet::new(data, Some(&genesis), false);
+    let session = Session::new(ask(data, &genesis, &fleet)?, fleet);
     Ok((Arc::new(session), genesis))
 }
 
@@ -72,18 +73,18 @@ fn founded(data: &Path) -> Result<bool, Failure> {
     Genesis::record_path(data).try_exists().map_err(|e| io("look into", data, &e, mend))
 }
 
-fn ask(data: &Path, genesis: &Genesis) -> Result<Arc<dyn Ask>, Failure> {
-    Ok(Arc::new(Client::new(identity(data)?, genesis.realm, genesis.nodes.clone())))
+fn ask(data: &Path, genesis: &Genesis, fleet: &Fleet) -> Result<Arc<dyn Ask>, Failure> {
+    Ok(Arc::new(Client::new(identity(data)?, genesis.realm, fleet.contacts(genesis))))
 }
 
 /// One that gives up quickly and asks again: a first packet to a port that is not open yet is lost, and only sent anew
 /// after a second.
-fn probe(data: &Path, genesis: &Genesis) -> Result<Arc<dyn Ask>, Failure> {
+fn probe(data: &Path, genesis: &Genesis, fleet: &Fleet) -> Result<Arc<dyn Ask>, Failure> {
     let identity = identity(data)?;
     let origin = pando_admin::client::origin(&identity.public());
     let patience = Patience { dial_max: Duration::from_millis(200), grace: Duration::ZERO, ..Patience::default() };
     let dial = pando_admin::client::QuicDial::new(identity, genesis.realm);
-    Ok(Arc::new(Client::with(dial, origin, genesis.nodes.clone(), patience)))
+    Ok(Arc::new(Client::with(dial, origin, fleet.contacts(genesis), patience)))
 }
 
 fn identity(data: &Path) -> Result<Identity, Failure> {
@@ -132,9 +133,9 @@ pub async fn up(data: &Path, args: &Up, progress: &mut Progress<'_>) -> Result<R
         ));
     }
     let mut fleet = Fleet::new(&data, Some(&genesis), args.ephemeral);
-    let attached = fleet.alive().len() > count / 2;
+    let attached = fleet.alive().len() > fleet.nodes().len() / 2;
     // Before any process is started: without the key nobody could stop them again.
-    let session = Arc::new(Session::new(ask(&data, &genesis)?, fleet));
+    let session = Arc::new(Session::new(ask(&data, &genesis, &fleet)?, fleet));
     let running = Running { session, genesis, attached, took: Duration::ZERO, folder };
     let waited = tokio::select! {
         waited = boot(&running, progress) => waited,
@@ -182,9 +183,9 @@ async fn wait(running: &Running, progress: &mut Progress<'_>) -> Result<(), Fail
     let until = Instant::now() + READY_MAX;
     let mut missing = match running.attached {
         true => running.session.fleet().alive(),
-        false => running.genesis.nodes.iter().map(|m| m.node).collect(),
+        false => running.session.fleet().nodes().to_vec(),
     };
-    let probe = probe(&running.session.data(), &running.genesis)?;
+    let probe = probe(&running.session.data(), &running.genesis, &running.session.fleet())?;
     loop {
         let mut asked = JoinSet::new();
         for node in &missing {
@@ -235,8 +236,9 @@ impl Running {
 
     /// Those of a realm that ran already that do not.
     pub fn down_nodes(&self) -> Vec<NodeId> {
-        let alive = self.session.fleet().alive();
-        self.genesis.nodes.iter().map(|m| m.node).filter(|node| !alive.contains(node)).collect()
+        let mut fleet = self.session.fleet();
+        let alive = fleet.alive();
+        fleet.nodes().iter().copied().filter(|node| !alive.contains(node)).collect()
     }
 
     /// What is to be removed at the end.

@@ -30,7 +30,10 @@ or if the shell itself is killed outright: then `pando up` finds them, and `pand
 
 pub const NODE: &str = "\
 Examples:
-  pando node --dir ./data/n1   what `pando up` runs for each node";
+  pando node --dir ./data/n1   what `pando up` runs for each node
+  pando node --join pando1abc… --dir ./n4                        join a realm; `pando ticket` prints the ticket there
+  pando node --join pando1abc… --dir ./n4 --listen 10.0.0.7:7000 on a machine of its own
+The same line starts it again later: a folder that has joined needs its ticket no more.";
 
 pub const SH: &str = "\
 Examples:
@@ -115,6 +118,43 @@ Examples:
 pub const VOTERS: &str = "\
 Examples:
   voters hits n1 n2 n4";
+
+pub const GROUP: &str = "\
+Examples:
+  group add hits n4           one replica more
+  group remove hits n2        one less; it is deleted from n2's disk
+  group move hits n2 n4       n4 takes it over from n2
+Its name and address stay, and it answers meanwhile. `inspect hits` shows how far a change is.";
+
+pub const DRAIN: &str = "\
+Examples:
+  drain n2            its replicas move to other nodes, and nothing new is placed on it
+  undrain n2          it may hold things again
+What finds no room elsewhere stays, and so do plain actors: both are told.";
+
+pub const UNDRAIN: &str = "\
+Examples:
+  undrain n2";
+
+pub const TICKET: &str = "\
+Examples:
+  ticket              good for one node and one hour
+  ticket --for 10m
+On the machine that joins:  pando node --join TICKET --dir ./n4
+Whoever has the ticket can have a node admitted, once: hand it over as you would a password.";
+
+pub const REMOVE_NODE: &str = "\
+Examples:
+  drain n2; remove-node n2    a node that is up gives away what it holds first
+  remove-node n2              one that is down: its replicas are made anew elsewhere
+  remove-node n2 --lost       its disk is gone; groups that have no majority without it end
+Its number is never used again. The same machine comes back with a ticket and an empty folder, under a new one.";
+
+pub const SETTINGS: &str = "\
+Examples:
+  settings
+  settings --replace-after 5m       replicas of a node that is gone so long go to another one that has room
+  settings --replace-after never";
 
 pub const PROGRAMS: &str = "\
 Examples:

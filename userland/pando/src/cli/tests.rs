@@ -28,6 +28,22 @@ fn the_transcript_is_understood() {
 }
 
 #[test]
+fn who_holds_what_is_written_in_few_words() {
+    let ShellVerb::Verb(Verb::Group(group)) = line("group move hits n2 n4").verb else { panic!() };
+    assert_eq!((group.change, group.target.as_str(), group.id.0.0), (GroupChange::Move, "hits", 2));
+    assert_eq!(group.to.map(|n| n.0.0), Some(4));
+    let ShellVerb::Verb(Verb::RemoveNode(node)) = line("remove-node n2 --lost").verb else { panic!() };
+    assert_eq!((node.id.0.0, node.lost), (2, true));
+    let ShellVerb::Verb(Verb::Settings(settings)) = line("settings --replace-after never").verb else { panic!() };
+    assert_eq!(settings.replace_after, Some(Patience(None)));
+    let ShellVerb::Verb(Verb::Ticket(ticket)) = line("ticket").verb else { panic!() };
+    assert_eq!(ticket.lifetime.0.as_secs(), 3_600);
+    let words = ["pando", "node", "--dir", "d", "--join", "pando1x", "--listen", "10.0.0.7:7000"];
+    let Some(Command::Node(node)) = Cli::try_parse_from(words).unwrap().command else { panic!() };
+    assert_eq!((node.join.as_deref(), node.listen.map(|a| a.port())), (Some("pando1x"), Some(7000)));
+}
+
+#[test]
 fn the_program_takes_the_same_commands() {
     let cli = Cli::try_parse_from(["pando", "call", "hits", "add", "5", "--deadline", "2m", "--data", "d"]).unwrap();
     assert_eq!(cli.common.deadline, Some(Lapse(std::time::Duration::from_secs(120))));
@@ -50,6 +66,11 @@ fn what_is_not_understood_gets_one_sentence_and_a_mend() {
         "kill-node two",
         "NODE cannot be `two`: a node is written as n1, n2 and so on",
         "`help kill-node` has examples",
+    );
+    refused(
+        "group grow hits n2",
+        "CHANGE cannot be `grow`: it is one of add, remove, move",
+        "`help group` has examples",
     );
     refused("ps --jsn", "ps has no flag `--jsn`; did you mean `--json`?", "usage: ps --json");
     refused("names all", "names has no place for `all`", "usage: names [OPTIONS]");

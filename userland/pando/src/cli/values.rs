@@ -41,6 +41,31 @@ impl FromStr for Lapse {
     }
 }
 
+/// A time, or none at all: `10m`, `never`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience(pub Option<Duration>);
+
+impl FromStr for Patience {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Patience(None)),
+            text => Ok(Patience(Some(text.parse::<Lapse>()?.0))),
+        }
+    }
+}
+
+/// What is done to the nodes that hold a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum GroupChange {
+    /// NODE holds it too
+    Add,
+    /// NODE holds it no longer
+    Remove,
+    /// The second NODE takes it over from the first
+    Move,
+}
+
 /// A size as people write it: `64M`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bytes(pub u64);

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use pando_abi::{Errno, NodeId, call::call_flags};
-use pando_admin::{ActorRow, ClientError, Level, NameRow, SequenceKey};
+use pando_admin::{ActorRow, ClientError, Contact, Level, NameRow, SequenceKey, Ticket};
 
 use super::*;
 use crate::{
@@ -36,6 +36,7 @@ impl Fake {
             module: "counter".into(),
             node: *self.leader.lock().unwrap(),
             voters: voters.to_vec(),
+            wanted: voters.to_vec(),
             state: "running".into(),
             mailbox: 0,
             memory: 0,
@@ -66,6 +67,18 @@ impl Fake {
             Request::HasModule { .. } => refuse(Errno::NO_MODULE, "no such module"),
             Request::PutModule { .. } => Ok(Reply::Module { hash: [0; 32], size: 8 }),
             Request::Spawn(spawn) => Ok(Reply::Spawned(row(spawn.name.as_deref().unwrap_or(""), &[1, 2, 3]))),
+            Request::Reseat { add, remove, .. } => {
+                Ok(Reply::Held((1..=4).filter(|n| !remove.contains(n) && (*n < 4 || add.contains(n))).collect()))
+            }
+            Request::Drain { node: 2, .. } => Ok(Reply::Drained { stay: vec!["hits".into()], actors: Some(2) }),
+            Request::Drain { .. } => Ok(Reply::Drained { stay: vec![], actors: Some(0) }),
+            Request::Settings { replace_after_ms } => {
+                Ok(Reply::Settings { replace_after_ms: replace_after_ms.unwrap_or(600_000) })
+            }
+            Request::Ticket { .. } => {
+                let contact = Contact { node: 1, key: [1; 32], addr: "127.0.0.1:4001".into() };
+                Ok(Reply::Ticket { realm: [3; 32], nodes: vec![contact] })
+            }
             Request::Watch { .. } => {
                 Ok(Reply::Down { target: "group/7f".into(), kind: "killed".into(), code: 0, message: String::new() })
             }
@@ -242,6 +255,37 @@ fn a_monitor_waits_outside_a_shell_and_reports_inside_one() {
     assert_eq!(desk.run("monitor hits").unwrap(), ["watching hits"]);
     assert_eq!(desk.run("monitor hits --wait").unwrap(), ["hits ended: killed"]);
     drop(told);
+}
+
+#[test]
+fn who_holds_what_is_changed_and_told() {
+    let desk = Desk::new();
+    assert_eq!(desk.run("group add hits n4").unwrap(), ["hits  voters n1 n2 n3 n4"]);
+    assert_eq!(desk.run("group remove hits n2").unwrap(), ["hits  voters n1 n3"]);
+    assert_eq!(desk.run("group move hits n2 n4").unwrap(), ["hits  voters n1 n3 n4"]);
+    let failure = desk.run("group move hits n2").unwrap_err();
+    assert_eq!((failure.code, failure.mend.as_str()), (2, "as in: group move hits n2 n4"));
+    assert_eq!(desk.run("group add hits n2 n4").unwrap_err().code, 2);
+    assert_eq!(desk.run("drain n3").unwrap(), ["n3 drained"]);
+    let told = desk.run("drain n2").unwrap().join("\n");
+    assert!(told.contains("keeps its replicas of hits") && told.contains("2 plain actors stay on it"), "{told}");
+    assert_eq!(desk.run("undrain n2").unwrap(), ["n2 may hold things again"]);
+    assert_eq!(desk.run("settings").unwrap(), ["replace-after  10 m 00 s"]);
+    assert_eq!(desk.run("settings --replace-after never").unwrap(), ["replace-after  never"]);
+    assert_eq!(desk.run("remove-node n2").unwrap(), ["n2 removed; its number is never used again"]);
+}
+
+#[test]
+fn a_ticket_is_printed_that_can_be_read_and_is_another_one_each_time() {
+    let desk = Desk::new();
+    let ticket = |lines: Vec<String>| -> Ticket { lines.join("\n").lines().next().unwrap().parse().unwrap() };
+    let (one, two) = (ticket(desk.run("ticket").unwrap()), ticket(desk.run("ticket").unwrap()));
+    assert_eq!((one.realm.0, one.nodes.len()), ([3; 32], 1));
+    assert_ne!(one.identity().public(), two.identity().public());
+    // The node is told the public half, which is the one that the ticket proves.
+    let asked = desk.fake.asked.lock().unwrap();
+    let Some(Request::Ticket { key, lifetime_ms: 3_600_000 }) = asked.first() else { panic!("{asked:?}") };
+    assert_eq!(*key, one.identity().public().0);
 }
 
 #[test]

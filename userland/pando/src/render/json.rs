@@ -40,6 +40,7 @@ pub fn json(outcome: &Outcome) -> Value {
                     "up": r.up,
                     "leader": r.root_leader,
                     "voter": r.voter,
+                    "standing": r.standing,
                     "address": r.addr,
                     "key": r.key,
                     // Beyond what a double holds exactly.
@@ -106,6 +107,7 @@ fn actor(row: &ActorRow) -> Value {
         "kind": if row.voters.is_empty() { "actor" } else { "group" },
         "node": node(row.node),
         "voters": row.voters.iter().map(|n| node(*n)).collect::<Vec<_>>(),
+        "wanted": row.wanted.iter().map(|n| node(*n)).collect::<Vec<_>>(),
         "state": row.state,
         "mailbox": row.mailbox,
         "memory_bytes": row.memory,

@@ -13,6 +13,7 @@ fn row(name: &str, node: u32, voters: &[u32]) -> ActorRow {
         module: "counter".into(),
         node,
         voters: voters.to_vec(),
+        wanted: voters.to_vec(),
         state: "running".into(),
         mailbox: 0,
         memory: 65_536,
@@ -92,6 +93,7 @@ no answer from n3: plain actors there are missing",
         incarnation: 7,
         root_leader: true,
         voter: true,
+        standing: "present".into(),
         this: true,
     };
     check(

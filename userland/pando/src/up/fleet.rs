@@ -7,7 +7,7 @@
 //! 2. Nodes are in process groups of their own: the terminal's Ctrl-C is the shell's, not theirs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use std::{
 
 use pando_abi::NodeId;
 use pando_kernel::Genesis;
+use pando_transport::Member;
 
 use super::process;
 use crate::failure::{Failure, io};
@@ -33,14 +34,59 @@ pub struct Fleet {
     ephemeral: bool,
 }
 
+/// Nodes that joined the realm and have their folder beside the founders': `DATA/n4`.
+fn joined(data: &Path, genesis: &Genesis) -> Vec<(NodeId, Genesis)> {
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let numbered = entries.filter_map(|entry| {
+        let node = entry.file_name().to_str()?.strip_prefix('n')?.parse().ok().filter(|n| *n > 0).map(NodeId)?;
+        // A founder's record tells nothing new, and one that cannot be read is told of by whoever starts that node.
+        let record = Genesis::load(&entry.path()).ok()?;
+        (record.joined && record.realm == genesis.realm).then_some((node, record))
+    });
+    let mut all: Vec<(NodeId, Genesis)> = numbered.collect();
+    all.sort_by_key(|(node, _)| *node);
+    all
+}
+
+/// Where it is noted that a node was removed from the realm.
+fn removed_path(node_dir: &Path) -> PathBuf {
+    node_dir.join("node.removed")
+}
+
 impl Fleet {
+    /// The founders' nodes, and those that joined since with a folder beside theirs; without those that were removed.
     pub fn new(data: &Path, genesis: Option<&Genesis>, ephemeral: bool) -> Fleet {
-        let nodes = genesis.map(|g| g.nodes.iter().map(|m| m.node).collect()).unwrap_or_default();
+        let mut nodes: BTreeSet<NodeId> = genesis.map(|g| g.nodes.iter().map(|m| m.node).collect()).unwrap_or_default();
+        for (node, _) in genesis.iter().flat_map(|genesis| joined(data, genesis)) {
+            nodes.insert(node);
+        }
+        let removed = |node: &NodeId| removed_path(&Genesis::node_dir(data, *node)).exists();
+        let nodes = nodes.into_iter().filter(|node| !removed(node)).collect();
         Fleet { data: data.to_owned(), nodes, children: BTreeMap::new(), ephemeral }
     }
 
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Whom to ask: the founders, and whoever is named in the records of the nodes that joined here.
+    pub fn contacts(&self, genesis: &Genesis) -> Vec<Member> {
+        let mut all: BTreeMap<NodeId, Member> = genesis.nodes.iter().map(|m| (m.node, *m)).collect();
+        for (_, record) in joined(&self.data, genesis) {
+            all.extend(record.nodes.iter().map(|m| (m.node, *m)));
+        }
+        all.into_values().collect()
+    }
+
+    /// A node was removed from the realm: its folder, if it is here, is started no more.
+    pub fn removed(&mut self, node: NodeId) {
+        self.nodes.retain(|known| *known != node);
+        let dir = Genesis::node_dir(&self.data, node);
+        if dir.is_dir()
+            && let Err(e) = std::fs::write(removed_path(&dir), "This node was removed from its realm.\n")
+        {
+            tracing::warn!("cannot write into {}: {e}", dir.display());
+        }
     }
 
     pub fn nodes(&self) -> &[NodeId] {
