@@ -19,6 +19,7 @@ mod model;
 #[cfg(test)]
 mod promises;
 mod rows;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +143,12 @@ impl Process {
             grants: BTreeMap::new(),
             served: Served::default(),
         }
+    }
+
+    /// The next life of a process: nothing is left of the one before but who was served by it, for a call that is tried
+    /// again must not happen again.
+    pub fn again(identity: Identity, before: &Process) -> Process {
+        Process { served: before.served.clone(), ..Process::new(identity) }
     }
 
     /// Who it is.
@@ -303,6 +310,12 @@ impl Process {
             }
             Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
             Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
+            Input::Outcome { key, reply } => {
+                let (status, message, index) = self.served.outcome(key).seal();
+                let standing = Standing { index: index.unwrap_or(moment.standing.index), ..moment.standing };
+                answer(actions, Some(reply), status, message, standing);
+                Stepped::default()
+            }
             Input::Kill { by, grant } if self.is_revoked(grant) => {
                 let input = Input::Bounce { status: Errno::REVOKED.code(), count: 1 };
                 actions.push(Action::Deliver { to: by, input });
@@ -357,6 +370,10 @@ impl Process {
                 Seen::Answered(Answer { status, message, index }) => {
                     let index = if planted(Bug::AnswerAtRepeat) { moment.standing.index } else { index };
                     answer(actions, delivery.reply, status, message, Standing { index, ..moment.standing });
+                    return Stepped::default();
+                }
+                Seen::Fenced => {
+                    answer(actions, delivery.reply, Errno::REFUSED.code(), Message::default(), moment.standing);
                     return Stepped::default();
                 }
                 Seen::Stale => {

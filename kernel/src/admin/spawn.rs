@@ -36,7 +36,7 @@ pub(super) async fn has_module(kernel: &Arc<Kernel>, hash: ModuleHash) -> Result
 }
 
 /// Waits a little for this node to hear of a module that was put at another one a moment ago.
-async fn known_here(kernel: &Arc<Kernel>, hash: ModuleHash) {
+pub(super) async fn known_here(kernel: &Arc<Kernel>, hash: ModuleHash) {
     let mut changes = kernel.root().changes();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
     while kernel.root().read(|root| root.module(hash).is_none()) {
@@ -233,12 +233,14 @@ pub(super) async fn voters(kernel: &Arc<Kernel>, target: &str, nodes: Vec<u32>) 
     }
     // A replica must find its module on its node's own disk.
     for node in nodes.iter().filter(|n| !record.voters.contains(n)) {
-        let request = Request::HasModule { hash: record.module.0 };
-        match kernel.ask_node(NodeId(*node), &request, WORK_PATIENCE).await {
-            Some(Reply::Module { .. }) => {}
-            _ => {
-                let text = format!("n{node} cannot take a replica: it does not answer or cannot fetch the module");
-                return Err(Refusal::new(Errno::UNREACHABLE, text, "see `nodes`"));
+        for module in record.modules() {
+            let request = Request::HasModule { hash: module.0 };
+            match kernel.ask_node(NodeId(*node), &request, WORK_PATIENCE).await {
+                Some(Reply::Module { .. }) => {}
+                _ => {
+                    let text = format!("n{node} cannot take a replica: it does not answer or cannot fetch the module");
+                    return Err(Refusal::new(Errno::UNREACHABLE, text, "see `nodes`"));
+                }
             }
         }
     }

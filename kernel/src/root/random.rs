@@ -46,7 +46,7 @@ fn holder(dice: &mut Dice) -> Address {
 }
 
 fn command(dice: &mut Dice) -> RootCommand {
-    match dice.below(20) {
+    match dice.below(21) {
         0 => founding(2 + dice.below(2) as u32),
         1 => RootCommand::SetAddr { node: NodeId(dice.below(7) as u32), addr: addr(dice.below(3) as u16) },
         2 => RootCommand::AddMember {
@@ -78,6 +78,11 @@ fn command(dice: &mut Dice) -> RootCommand {
                 name: if dice.one_in(2) { Some(name(dice)) } else { None },
             }
         }
+        20 => RootCommand::SetModule {
+            id: id(dice.below(12) as u8),
+            module: module(dice.below(3) as u8),
+            epoch: dice.below(4) as u32,
+        },
         17 | 18 => RootCommand::EndGroup {
             id: id(dice.below(12) as u8),
             kind: dice.below(14) as u16,
@@ -90,7 +95,9 @@ fn command(dice: &mut Dice) -> RootCommand {
 
 #[derive(Clone, Debug)]
 struct ModelGroup {
+    /// The one that it was created with.
     module: ModuleHash,
+    running: (u32, ModuleHash),
     voters: BTreeSet<u32>,
     alive: bool,
 }
@@ -238,7 +245,10 @@ impl Model {
                 assert!(voters.len() == usize::from(*replicas) && voters.is_subset(&fit), "{voters:?} of {fit:?}");
                 let wish: BTreeSet<u32> = preferred.iter().copied().filter(|node| fit.contains(node)).collect();
                 assert!(wish.is_subset(&voters) || voters.is_subset(&wish), "{voters:?} for the wish {wish:?}");
-                self.groups.insert(group.id, ModelGroup { module: group.module, voters, alive: true });
+                self.groups.insert(
+                    group.id,
+                    ModelGroup { module: group.module, running: (1, group.module), voters, alive: true },
+                );
                 if let Some(name) = name {
                     self.names.insert(name.clone(), Address::group(group.id));
                 }
@@ -250,6 +260,19 @@ impl Model {
                 }
                 group.alive = false;
                 self.names.retain(|_, holder| *holder != Address::group(*id));
+            }
+            RootCommand::SetModule { id, module, epoch } => {
+                let group = self.groups.get_mut(id).ok_or(Errno::NOT_FOUND)?;
+                if !group.alive {
+                    return Err(Errno::DEAD);
+                }
+                if !self.labels.iter().any(|(hash, _)| hash == module) {
+                    return Err(Errno::NO_MODULE);
+                }
+                // Whoever is late does not take it back.
+                if *epoch > group.running.0 {
+                    group.running = (*epoch, *module);
+                }
             }
             RootCommand::SetVoters { id, voters } => {
                 let group = self.groups.get(id).ok_or(Errno::NOT_FOUND)?;
@@ -295,6 +318,10 @@ impl Model {
         assert_eq!(alive, root.groups().map(|group| (group.id, group.voters.iter().copied().collect())).collect());
         for (id, group) in &self.groups {
             assert_eq!(root.ended(*id).is_some(), !group.alive);
+            if let Some(record) = root.group(*id) {
+                assert_eq!((record.epoch, record.module), group.running);
+                assert_eq!(record.modules().first(), Some(&group.module), "what it began with is remembered");
+            }
         }
         for node in 0..8 {
             let held = alive.values().filter(|voters| voters.contains(&node)).count();

@@ -71,6 +71,9 @@ pub struct UserEntry {
     pub added_at: u64,
 }
 
+/// Earlier modules that the record of a group names; its log is compacted long before more are needed.
+pub(super) const EARLIER_MAX: usize = 64;
+
 /// A name in the realm. It has one holder; a holder may have many names.
 #[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct NameEntry {
@@ -142,6 +145,10 @@ pub struct GroupRecord {
     pub voters: Vec<u32>,
     /// The index at which it was created.
     pub created_at: u64,
+    /// Counts the modules that it has run, from 1.
+    pub epoch: u32,
+    /// Hashes of modules that ran before this one, the first one and the latest: events in its log may be theirs.
+    pub earlier: Vec<[u8; 32]>,
     /// How it ended, if it has.
     pub ended: Option<Ended>,
 }
@@ -154,6 +161,10 @@ impl GroupRecord {
     /// The nodes that hold it.
     pub fn voter_ids(&self) -> Vec<NodeId> {
         self.voters.iter().map(|node| NodeId(*node)).collect()
+    }
+    /// Every module that a replica of it may need.
+    pub fn modules(&self) -> Vec<ModuleHash> {
+        self.earlier.iter().map(|hash| ModuleHash(*hash)).chain([self.module]).collect()
     }
     /// What its spawner asked for.
     pub fn spawn_spec(&self) -> SpawnSpec {

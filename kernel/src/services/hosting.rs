@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use pando_abi::{ActorId, Address, Home};
+use pando_abi::{ActorId, Address, Home, ModuleHash};
 
 use crate::{node::Kernel, realm::ROOT, replica::Port, root::RootCommand};
 
@@ -39,21 +39,28 @@ async fn give_up_names(kernel: Arc<Kernel>) {
     }
 }
 
+async fn all_modules(kernel: &Arc<Kernel>, modules: &[ModuleHash]) -> Result<(), String> {
+    for module in modules {
+        kernel.module(*module, pando_actors::Class::Replicated).await?;
+    }
+    Ok(())
+}
+
 /// One pass. `false`: something is left to do.
 async fn settle(kernel: &Arc<Kernel>) -> bool {
     let wanted = kernel.root().read(|root| {
         root.is_founded()
-            .then(|| root.groups_of(kernel.id()).map(|g| (g.id, g.module, g.voter_ids())).collect::<Vec<_>>())
+            .then(|| root.groups_of(kernel.id()).map(|g| (g.id, g.modules(), g.voter_ids())).collect::<Vec<_>>())
     });
     let Some(wanted) = wanted else { return true };
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
     let mut done = true;
-    for (group, module, voters) in &wanted {
+    for (group, modules, voters) in &wanted {
         if here.contains(group) {
             continue;
         }
-        // A replica must find its module on this node's own disk.
-        if let Err(why) = kernel.module(*module, pando_actors::Class::Replicated).await {
+        // A replica must find its modules, that of now and those of the events in its log, on this node's own disk.
+        if let Err(why) = all_modules(kernel, modules).await {
             tracing::warn!(group = %group, %why, "a replica waits for its module");
             done = false;
             continue;

@@ -11,6 +11,7 @@ pub mod names;
 pub mod promises;
 pub mod replicas;
 pub mod timers;
+pub mod upgrades;
 
 use super::people::{Audit, Board, Cast};
 
@@ -23,6 +24,7 @@ pub fn everything(board: &Board) -> Vec<String> {
     timers::check(cast, audit, &board.history, &mut found);
     monitors::check(cast, audit, &board.history, &mut found);
     promises::check(cast, audit, &mut found);
+    upgrades::check(&board.history, &mut found);
     names::check(cast, audit, &board.history, &mut found);
     found
 }
