@@ -36,6 +36,7 @@ extern "C" {
 
 #define PANDO_IMPORT_MODULE "pando_1"
 #define PANDO_INTERFACE_SECTION "pando.interface"
+#define PANDO_LAYOUT_SECTION "pando.layout"
 
 /* ---- Handles ---------------------------------------------------------------------------------------------------- */
 
@@ -85,6 +86,7 @@ PANDO_STATIC_ASSERT(sizeof(struct pando_handle_stat) == 24, "pando_handle_stat")
 #define PANDO_FLAG_LINK 2
 #define PANDO_FLAG_RESTARTED 4
 #define PANDO_FLAG_REPLICATED 8
+#define PANDO_FLAG_KEPT 16
 
 /* The front of every event; handles and body follow. */
 struct pando_event {
@@ -155,6 +157,7 @@ PANDO_STATIC_ASSERT(sizeof(struct pando_exit_record) == 8, "pando_exit_record");
 #define PANDO_E_REFUSED 16 /* the request cannot be met */
 #define PANDO_E_APPLICATION 17 /* the receiver answered with an error of its own */
 #define PANDO_E_INTERNAL 18 /* the kernel failed; the node's log has the cause */
+#define PANDO_E_UPGRADED 19 /* the receiver's code was replaced while it worked on this; it may have happened in part */
 
 /* ---- Spawning --------------------------------------------------------------------------------------------------- */
 

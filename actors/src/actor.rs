@@ -6,6 +6,8 @@
 //! 2. Cold and hot are the same actor: nothing that a guest or another actor could see depends on it.
 //! 3. An actor that has ended, or that faulted and could not be undone, handles nothing more.
 
+mod upgrade;
+
 use std::{borrow::Cow, sync::Arc};
 
 use pando_abi::{Errno, ExitKind};
@@ -17,6 +19,8 @@ use crate::{
     image::{self, Rested},
     table::Table,
 };
+
+pub use upgrade::{Carried, Upgraded};
 
 /// An instance of a module with its own memory and handle table.
 pub struct Actor {

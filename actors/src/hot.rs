@@ -19,7 +19,7 @@ use crate::{
     root,
     shadow::Shadow,
     shell::Shell,
-    transaction::{self, Ran},
+    transaction::{self, Door, Ran},
 };
 
 /// Events that are noted before the shadow is renewed.
@@ -178,6 +178,46 @@ impl Hot {
             Ran::Bad(exit) => Some(exit),
         };
         (Handled { fuel, end, refused: None }, false)
+    }
+
+    /// Has the guest write its state down, and takes that back. The last: could it not be taken back, so that the actor has
+    /// ended?
+    pub(crate) fn export(
+        &mut self,
+        module: &Module,
+        limits: &Limits,
+        event: &Event<'_>,
+    ) -> (u64, Result<Vec<u8>, Exit>, bool) {
+        let lasting = self.undo.is_some();
+        if lasting {
+            self.settle(module);
+        } else {
+            self.state_mut().table.forget_log();
+            self.undo = Some(self.new_undo(module));
+        }
+        let (fuel, written) = transaction::export(&mut self.shell, limits, event);
+        let taken_back = self.take_back(module, limits, None);
+        if !lasting {
+            self.undo = None;
+        }
+        (fuel, written, !taken_back)
+    }
+
+    /// The first event of new code. What came before it cannot be undone by this instance; what comes after it can, if `undo`.
+    pub(crate) fn take_over(
+        &mut self,
+        module: &Module,
+        limits: &Limits,
+        event: &Event<'_>,
+        door: Door<'_>,
+        effects: &mut Vec<Effect>,
+        undo: bool,
+    ) -> (u64, Ran) {
+        self.state_mut().table.forget_log();
+        let (fuel, ran) = transaction::run_through(&mut self.shell, limits, event, door, effects, false);
+        self.state_mut().undo = undo;
+        self.undo = undo.then(|| self.new_undo(module));
+        (fuel, ran)
     }
 
     /// Renews the shadow if events were noted since.

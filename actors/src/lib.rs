@@ -48,7 +48,7 @@ mod shell;
 mod table;
 mod transaction;
 
-pub use actor::Actor;
+pub use actor::{Actor, Carried, Upgraded};
 pub use birth::{Birth, Limits};
 pub use capability::{CapKind, Capability};
 pub use effect::Effect;

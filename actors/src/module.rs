@@ -9,6 +9,7 @@
 mod cache;
 mod error;
 mod inspect;
+mod layout;
 mod rewrite;
 
 use std::hash::{Hash, Hasher};
@@ -21,6 +22,7 @@ pub use self::error::ModuleError;
 pub(crate) use self::{
     cache::Cache,
     error::check_front,
+    layout::Layout,
     rewrite::{global_name, start_name},
 };
 use crate::{
@@ -50,6 +52,9 @@ pub struct Module {
     pub(crate) on_epoch: OnEpoch,
     pub(crate) globals: usize,
     pub(crate) has_start: bool,
+    pub(crate) exports_state: bool,
+    pub(crate) imports_state: bool,
+    pub(crate) layout: Option<Layout>,
     pub(crate) base: Base,
     pub(crate) base_globals: Vec<u128>,
     shells: Mutex<Vec<Shell>>,
@@ -154,6 +159,9 @@ pub(crate) fn load(
         on_epoch: engine.on_epoch.clone(),
         globals: facts.globals.len(),
         has_start: facts.start.is_some(),
+        exports_state: facts.exports_state,
+        imports_state: facts.imports_state,
+        layout: facts.layout,
         base: Base::capture(&[]),
         base_globals: Vec::new(),
         shells: Mutex::new(Vec::new()),

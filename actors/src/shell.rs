@@ -23,6 +23,8 @@ pub(crate) struct Shell {
     pub(crate) receive: TypedFunc<i32, ()>,
     pub(crate) inbox: TypedFunc<i32, i32>,
     pub(crate) start: Option<TypedFunc<(), ()>>,
+    pub(crate) export_state: Option<TypedFunc<(), i64>>,
+    pub(crate) import_state: Option<TypedFunc<i32, ()>>,
     globals: Box<[Global]>,
 }
 
@@ -66,11 +68,19 @@ impl Shell {
             true => Some(instance.get_typed_func(&mut store, &start_name())?),
             false => None,
         };
+        let export_state = match module.exports_state {
+            true => Some(instance.get_typed_func(&mut store, exports::EXPORT_STATE)?),
+            false => None,
+        };
+        let import_state = match module.imports_state {
+            true => Some(instance.get_typed_func(&mut store, exports::IMPORT_STATE)?),
+            false => None,
+        };
         let mut globals = Vec::with_capacity(module.globals);
         for n in 0..module.globals {
             globals.push(instance.get_global(&mut store, &global_name(n)).ok_or_else(missing)?);
         }
-        Ok(Shell { store, memory, receive, inbox, start, globals: globals.into() })
+        Ok(Shell { store, memory, receive, inbox, start, export_state, import_state, globals: globals.into() })
     }
 
     /// Bytes of memory.

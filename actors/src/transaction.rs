@@ -47,11 +47,32 @@ pub(crate) fn refusal(table: &Table, event: &Event<'_>) -> Option<Errno> {
     }
 }
 
+/// Where an event goes in.
+#[derive(Clone, Copy)]
+pub(crate) enum Door<'a> {
+    /// `pando_receive`.
+    Receive,
+    /// `pando_import_state`, with the numbers of handles that the actor holds already, as bytes.
+    Import(&'a [u8]),
+}
+
 /// Runs the guest on an event that is not refused. `effects` are appended to. Returns the fuel that it took.
 pub(crate) fn run(
     shell: &mut Shell,
     limits: &Limits,
     event: &Event<'_>,
+    effects: &mut Vec<Effect>,
+    query: bool,
+) -> (u64, Ran) {
+    run_through(shell, limits, event, Door::Receive, effects, query)
+}
+
+/// The same through another door.
+pub(crate) fn run_through(
+    shell: &mut Shell,
+    limits: &Limits,
+    event: &Event<'_>,
+    door: Door<'_>,
     effects: &mut Vec<Effect>,
     query: bool,
 ) -> (u64, Ran) {
@@ -67,7 +88,7 @@ pub(crate) fn run(
         _ = shell.store.set_fuel(limits.fuel);
     }
     shell.store.set_epoch_deadline(1);
-    let went = deliver(shell, event);
+    let went = deliver(shell, event, door);
     let fuel = if replicated { limits.fuel.saturating_sub(shell.fuel()) } else { 0 };
     let guest = shell.store.data_mut();
     guest.phase = Phase::Quiet;
@@ -100,7 +121,7 @@ pub(crate) fn run(
 }
 
 /// Drops the effects from `first` on, but for log lines.
-fn keep_lines(effects: &mut Vec<Effect>, first: usize) {
+pub(crate) fn keep_lines(effects: &mut Vec<Effect>, first: usize) {
     let mut n = 0;
     effects.retain(|effect| {
         n += 1;
@@ -124,11 +145,15 @@ impl From<wasmtime::Error> for Cut {
     clippy::indexing_slicing,
     reason = "`len` is the sum of header, handles, padding and body; `refusal` has counted the handles"
 )]
-fn deliver(shell: &mut Shell, event: &Event<'_>) -> Result<(), Cut> {
+fn deliver(shell: &mut Shell, event: &Event<'_>, door: Door<'_>) -> Result<(), Cut> {
     if let (Some(start), false) = (&shell.start, shell.store.data().state.started) {
         start.call(&mut shell.store, ())?;
     }
-    let body_at = EventHeader::body_offset(event.handles.len());
+    let handle_count = match door {
+        Door::Receive => event.handles.len(),
+        Door::Import(numbers) => numbers.len() / 4,
+    };
+    let body_at = EventHeader::body_offset(handle_count);
     let len = body_at + event.body.len();
     let (mut at, cap) = shell.store.data().state.inbox;
     if len > cap as usize {
@@ -143,6 +168,10 @@ fn deliver(shell: &mut Shell, event: &Event<'_>) -> Result<(), Cut> {
     for (place, capability) in handles.as_chunks_mut::<4>().0.iter_mut().zip(event.handles) {
         *place = insert(*capability).0.to_le_bytes();
     }
+    let passed = match door {
+        Door::Receive => &handles[..4 * handle_count],
+        Door::Import(numbers) => numbers,
+    };
     let mut flags = event.flags & !(flags::QUERY | flags::REPLICATED);
     flags |= if guest.query { flags::QUERY } else { 0 };
     flags |= if guest.class == Class::Replicated { flags::REPLICATED } else { 0 };
@@ -150,7 +179,7 @@ fn deliver(shell: &mut Shell, event: &Event<'_>) -> Result<(), Cut> {
     let header = EventHeader {
         kind: event.kind as u16,
         flags,
-        handle_count: event.handles.len() as u16,
+        handle_count: handle_count as u16,
         status: event.status,
         time_ns: event.time_ns,
         token: event.token,
@@ -165,13 +194,50 @@ fn deliver(shell: &mut Shell, event: &Event<'_>) -> Result<(), Cut> {
         return Err(Cut::Inbox("the inbox is not in memory".into()));
     };
     place[..EventHeader::SIZE].copy_from_slice(&header.to_bytes());
-    let handles_end = EventHeader::SIZE + 4 * event.handles.len();
-    place[EventHeader::SIZE..handles_end].copy_from_slice(&handles[..4 * event.handles.len()]);
+    let handles_end = EventHeader::SIZE + passed.len();
+    place[EventHeader::SIZE..handles_end].copy_from_slice(passed);
     place[handles_end..body_at].fill(0);
     place[body_at..].copy_from_slice(event.body);
     shell.store.data_mut().phase = Phase::Handler;
-    shell.receive.call(&mut shell.store, len as i32)?;
+    match (door, &shell.import_state) {
+        (Door::Receive, _) => shell.receive.call(&mut shell.store, len as i32)?,
+        (Door::Import(_), Some(import)) => import.call(&mut shell.store, len as i32)?,
+        (Door::Import(_), None) => return Err(Cut::Inbox("the module does not export pando_import_state".into())),
+    }
     Ok(())
+}
+
+/// Has the guest write its state down, as in a query. Returns the fuel that it took, and the bytes.
+pub(crate) fn export(shell: &mut Shell, limits: &Limits, event: &Event<'_>) -> (u64, Result<Vec<u8>, Exit>) {
+    let guest = shell.store.data_mut();
+    guest.begin(event, true);
+    guest.phase = Phase::Handler;
+    let replicated = guest.class == Class::Replicated;
+    if replicated {
+        // Only fails where fuel is not configured.
+        _ = shell.store.set_fuel(limits.fuel);
+    }
+    shell.store.set_epoch_deadline(1);
+    let went = match &shell.export_state {
+        Some(export) => export.call(&mut shell.store, ()),
+        None => Err(wasmtime::Error::msg("the module does not export pando_export_state")),
+    };
+    let fuel = if replicated { limits.fuel.saturating_sub(shell.fuel()) } else { 0 };
+    let guest = shell.store.data_mut();
+    guest.phase = Phase::Quiet;
+    guest.effects.clear();
+    let stop = guest.stop.take();
+    let written = match went {
+        Ok(place) => {
+            let (at, len) = (place as u32 as usize, (place as u64 >> 32) as usize);
+            let bytes = at.checked_add(len).and_then(|end| shell.memory().get(at..end)).map(<[u8]>::to_vec);
+            bytes.ok_or_else(|| {
+                fault::misuse(format!("`pando_export_state` returned {len} bytes at {at:#x}, which leaves the memory"))
+            })
+        }
+        Err(error) => Err(fault::exit_of(&error, stop, limits)),
+    };
+    (fuel, written)
 }
 
 /// Asks the guest for an inbox of at least `len` bytes.

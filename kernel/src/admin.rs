@@ -10,6 +10,7 @@ mod logs;
 mod members;
 mod spawn;
 mod target;
+mod upgrade;
 mod views;
 
 use std::{sync::Arc, time::Duration};
@@ -109,10 +110,12 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
             calls::call(kernel, &target, body, &handles, flags, deadline_ms, key).await
         }
         Request::Send { target, body, handles, key } => calls::send(kernel, &target, body, &handles, key).await,
+        Request::Outcome { target, key } => calls::outcome(kernel, &target, key).await,
         Request::Kill { target } => calls::kill(kernel, &target).await,
         Request::Link { a, b, unlink } => calls::link(kernel, &a, &b, unlink),
         Request::Watch { target } => calls::watch(kernel, &target).await,
         Request::Name { name, target } => calls::name(kernel, name, target).await,
+        Request::Upgrade { target, module } => upgrade::upgrade(kernel, &target, pando_abi::ModuleHash(module)).await,
         Request::Voters { target, nodes } => members::voters(kernel, &target, nodes).await,
         Request::Reseat { target, add, remove } => members::reseat(kernel, &target, add, remove).await,
         Request::Ticket { key, lifetime_ms } => members::ticket(kernel, key, lifetime_ms).await,

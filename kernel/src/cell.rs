@@ -6,11 +6,13 @@
 //! 1. One worker at a time runs a cell; one activation handles a batch.
 //! 2. What is pushed is handled or comes back: nothing is dropped in silence, at the end neither.
 
+mod upgrade;
+
 use std::{
     cell::Cell as ThreadCell,
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -28,6 +30,9 @@ use crate::{
     supervise::{Supervisor, Verdict},
 };
 
+pub use upgrade::Switch;
+use upgrade::Upgrade;
+
 /// A plain actor on this node.
 pub struct Cell {
     header: Header,
@@ -37,7 +42,7 @@ pub struct Cell {
     this: Weak<Cell>,
     post: Mutex<Post>,
     life: Mutex<Life>,
-    module: OnceLock<Arc<Module>>,
+    module: Mutex<Option<Arc<Module>>>,
     /// Has it ever dealt with another node? If not, the loss of one is no news to it.
     far: AtomicBool,
     events: AtomicU64,
@@ -49,6 +54,8 @@ struct Post {
     open: bool,
     /// Bounces that have come since the last one was handled.
     bounces: u64,
+    /// New code, for before the next event.
+    upgrade: Option<Upgrade>,
 }
 
 enum Life {
@@ -134,9 +141,9 @@ impl Cell {
             parent: order.parent.address,
             kernel: Arc::downgrade(kernel),
             this: this.clone(),
-            post: Mutex::new(Post { mailbox: Mailbox::default(), open: true, bounces: 0 }),
+            post: Mutex::new(Post { mailbox: Mailbox::default(), open: true, bounces: 0, upgrade: None }),
             life: Mutex::new(Life::Starting(Box::new(order))),
-            module: OnceLock::new(),
+            module: Mutex::default(),
             far: AtomicBool::new(false),
             events: AtomicU64::new(0),
             limit_ms,
@@ -196,7 +203,7 @@ impl Cell {
         let mailbox = self.post.lock().mailbox.len();
         let mut facts = CellFacts {
             address: self.address,
-            module: self.module.get().map(|m| m.hash()).unwrap_or_default(),
+            module: self.module().map(|m| m.hash()).unwrap_or_default(),
             state: "busy",
             mailbox,
             memory: 0,
@@ -225,7 +232,7 @@ impl Cell {
 
     /// The module that it runs, once it has been found.
     pub fn module(&self) -> Option<Arc<Module>> {
-        self.module.get().cloned()
+        self.module.lock().clone()
     }
 
     fn moment(kernel: &Kernel) -> Moment {
@@ -240,6 +247,7 @@ impl Cell {
         order: SpawnOrder,
         module: Arc<Module>,
         supervisor: Supervisor,
+        before: Option<&Process>,
         kernel: &Kernel,
     ) -> Result<Box<Living>, Exit> {
         let identity = Identity {
@@ -254,7 +262,7 @@ impl Cell {
             order,
             module,
             supervisor,
-            process: Process::new(identity),
+            process: before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before)),
             actor,
             effects: Vec::new(),
             actions: Vec::new(),
@@ -266,7 +274,7 @@ impl Cell {
     /// The module has been found, or not: the first turn can come.
     pub fn module_found(&self, module: Result<Arc<Module>, String>) {
         if let Ok(module) = &module {
-            let _ = self.module.set(module.clone());
+            *self.module.lock() = Some(module.clone());
         }
         {
             let mut life = self.life.lock();
@@ -288,7 +296,7 @@ impl Cell {
         let passed = order.handles.clone();
         let made = module
             .map_err(|why| exit(ExitKind::BadModule, why))
-            .and_then(|module| self.start(order, module, supervisor, kernel));
+            .and_then(|module| self.start(order, module, supervisor, None, kernel));
         match made {
             Ok(mut living) => {
                 let input = living.start_input(false);
@@ -334,10 +342,10 @@ impl Cell {
             return false;
         }
         kernel.log(self.address, 3, format!("restart {}", living.supervisor.restarts));
-        let again = self.start(living.order.clone(), living.module.clone(), living.supervisor.clone(), kernel);
+        let (order, module, supervisor) = (living.order.clone(), living.module.clone(), living.supervisor.clone());
+        let again = self.start(order, module, supervisor, Some(&living.process), kernel);
         match again {
-            Ok(mut fresh) => {
-                fresh.process = Process::reborn(*fresh.process.identity(), living.process.clone());
+            Ok(fresh) => {
                 *living = fresh;
                 let input = living.start_input(true);
                 self.handle(living, input, kernel)
@@ -387,6 +395,8 @@ impl Cell {
         {
             let mut post = self.post.lock();
             post.open = false;
+            // Who asked for it hears that nobody is left to switch.
+            post.upgrade = None;
             while let Some(input) = post.mailbox.pop() {
                 left.push(input);
             }
@@ -450,6 +460,11 @@ impl Runnable for Cell {
         for _ in 0..turn.events_max() {
             let input = {
                 let mut post = self.post.lock();
+                if let Some(upgrade) = post.upgrade.take() {
+                    drop(post);
+                    self.switch(living, upgrade, &kernel);
+                    continue;
+                }
                 match post.mailbox.pop() {
                     Some(Input::Bounce { status, .. }) => {
                         Some(Input::Bounce { status, count: std::mem::take(&mut post.bounces) })

@@ -81,6 +81,8 @@ pub enum Input {
     Unlink { peer: Address },
     /// A watched or linked process has ended.
     Down { target: Address, exit: Exit },
+    /// What became of the message with this key? One that has not come is refused from now on.
+    Outcome { key: Key, reply: ReplyTo },
     /// Somebody with the right wants this process ended.
     Kill { by: Address, grant: u64 },
     /// Sessions with this node are gone.
@@ -102,6 +104,15 @@ impl Input {
             _ => 0,
         };
         64 + body
+    }
+
+    /// Where an answer to it goes, if it wants one.
+    pub fn reply(&self) -> Option<ReplyTo> {
+        match self {
+            Input::Message(delivery) => delivery.reply,
+            Input::Outcome { reply, .. } => Some(*reply),
+            _ => None,
+        }
     }
 
     /// Is it bounded by the mailbox, or by what the process asked for itself?
@@ -188,6 +199,10 @@ pub fn undeliverable(to: Address, input: &Input, errno: pando_abi::Errno) -> Opt
             ),
             None => (delivery.from, Input::Bounce { status: errno.code(), count: 1 }),
         }),
+        Input::Outcome { reply, .. } => {
+            let (message, standing) = (Message::default(), Standing::default());
+            Some((reply.address, Input::Reply { token: reply.token, status: errno.code(), message, standing }))
+        }
         Input::Watch { watcher, .. } => Some((*watcher, gone())),
         Input::Link { peer, .. } => Some((*peer, gone())),
         _ => None,

@@ -271,6 +271,7 @@ fn settle(
 ) -> Vec<LaneItem> {
     let outcomes = match wire::decode::<Outcome>(outcome, usize::MAX) {
         Ok(Outcome::Items(outcomes)) => outcomes,
+        Ok(Outcome::Switched(_)) => Vec::new(),
         Ok(Outcome::Malformed(why)) => {
             tracing::error!(group = %group, %why, "the group could not read a batch of this node");
             Vec::new()
@@ -287,9 +288,7 @@ fn settle(
             ItemOutcome::Done | ItemOutcome::Duplicate => tell(item.fate, standing),
             ItemOutcome::Answered { status, message, index } => {
                 let standing = Standing { index, ..standing };
-                if let Input::Message(delivery) = &item.input
-                    && let (Some(reply), Ok(message)) = (delivery.reply, message.open())
-                {
+                if let (Some(reply), Ok(message)) = (item.input.reply(), message.open()) {
                     let input = Input::Reply { token: reply.token, status, message, standing };
                     kernel.deliver(Address::group(group), reply.address, input);
                 }

@@ -367,6 +367,9 @@ impl Port for Leaders {
         for (target, input) in standing.interests {
             kernel.deliver(Address::group(group), target, input);
         }
+        if let Some((epoch, module)) = standing.epoch {
+            self.tell_epoch(&kernel, group, epoch, module);
+        }
         if let Some(exit) = &standing.ended {
             self.ended(group, exit);
         } else if !standing.born {
@@ -398,6 +401,9 @@ impl Port for Leaders {
         self.set_alarms(&kernel, group, output.time_ns, output.alarms);
         for (level, text) in output.logs {
             kernel.log(Address::group(group), level, text);
+        }
+        if let Some((epoch, module)) = output.epoch {
+            self.tell_epoch(&kernel, group, epoch, module);
         }
     }
 
@@ -437,6 +443,21 @@ impl Leaders {
                 }
             }
         }
+    }
+
+    /// Tells the root group which module runs, if it does not know: joiners fetch it, and shells type calls by it.
+    fn tell_epoch(&self, kernel: &Arc<Kernel>, group: ActorId, epoch: u32, module: ModuleHash) {
+        let known = kernel.root().read(|root| root.group(group).map(|g| g.epoch));
+        if known.is_none_or(|known| known >= epoch) {
+            return;
+        }
+        let task = kernel.clone();
+        kernel.runtime().spawn(async move {
+            if let Err(why) = task.root_command(RootCommand::SetModule { id: group, module, epoch }).await {
+                // The next leader of the group, or this one after its next election, tries again.
+                tracing::warn!(group = %group, %why, "the module of a group could not be recorded");
+            }
+        });
     }
 
     fn is_led(&self, group: ActorId, term: u64) -> bool {

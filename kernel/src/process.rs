@@ -20,6 +20,7 @@ mod model;
 #[cfg(test)]
 mod promises;
 mod rows;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,14 +149,15 @@ impl Process {
         }
     }
 
-    /// A process whose life before this one was `before`: its children live on.
-    pub fn reborn(identity: Identity, before: Process) -> Process {
-        Process { children: before.children, ..Process::new(identity) }
-    }
-
     /// A child has ended, or could not be started.
     pub fn child_ended(&mut self, child: Address) {
         self.children.remove(&child);
+    }
+
+    /// The next life of a process: nothing is left of the one before but its children, who live on, and who was served by
+    /// it, for a call that is tried again must not happen again.
+    pub fn again(identity: Identity, before: &Process) -> Process {
+        Process { children: before.children.clone(), served: before.served.clone(), ..Process::new(identity) }
     }
 
     /// Who it is.
@@ -322,6 +324,12 @@ impl Process {
                 self.child_ended(child);
                 Stepped::default()
             }
+            Input::Outcome { key, reply } => {
+                let (status, message, index) = self.served.outcome(key).seal();
+                let standing = Standing { index: index.unwrap_or(moment.standing.index), ..moment.standing };
+                answer(actions, Some(reply), status, message, standing);
+                Stepped::default()
+            }
             Input::Kill { by, grant } if self.is_revoked(grant) => {
                 let input = Input::Bounce { status: Errno::REVOKED.code(), count: 1 };
                 actions.push(Action::Deliver { to: by, input });
@@ -376,6 +384,10 @@ impl Process {
                 Seen::Answered(Answer { status, message, index }) => {
                     let index = if planted(Bug::AnswerAtRepeat) { moment.standing.index } else { index };
                     answer(actions, delivery.reply, status, message, Standing { index, ..moment.standing });
+                    return Stepped::default();
+                }
+                Seen::Fenced => {
+                    answer(actions, delivery.reply, Errno::REFUSED.code(), Message::default(), moment.standing);
                     return Stepped::default();
                 }
                 Seen::Stale => {

@@ -9,13 +9,17 @@
 //! 3. An entry that stands in the log twice (a retried proposal) is applied once and answered twice alike, also when its
 //!    proposer has booted anew in between.
 //! 4. What the group says is part of its state until it was heard.
+//! 5. The epoch (engine, ABI, module, limits) stands in the state; it changes by an entry of the log and by nothing else.
 
 pub mod entry;
+#[cfg(test)]
+mod promises;
 pub mod state;
+mod upgrade;
 
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
-use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome};
+use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome, UPGRADE};
 use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
 use pando_actors::{Actor, Effect, Exit, Limits, Module};
@@ -73,6 +77,8 @@ pub struct Leading {
     pub ended: Option<Exit>,
     /// The group's time.
     pub time_ns: u64,
+    /// Its epoch, and the module that runs in it.
+    pub epoch: Option<(u32, ModuleHash)>,
     /// What watches and links there are to plain actors: asked for again, for whoever led before may have missed an end.
     pub interests: Vec<(Address, Input)>,
 }
@@ -130,6 +136,8 @@ pub struct Output {
     pub alarms: Vec<(Option<u64>, Alarm)>,
     /// Lines that the actor wrote: level, text.
     pub logs: Vec<(u8, String)>,
+    /// An epoch that began, and the module that runs in it.
+    pub epoch: Option<(u32, ModuleHash)>,
     /// Did the group end?
     pub ended: bool,
 }
@@ -218,8 +226,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Starts the actor, for the first time or again after this life.
-    fn start(&mut self, before: Option<Process>, moment: Moment, out: &mut Output) {
+    /// Starts the actor, for the first time or again after another life.
+    fn start(&mut self, before: Option<&Process>, moment: Moment, out: &mut Output) {
         let Some((birth, order)) = &self.birth else { return };
         let identity = Identity {
             me: Address::group(self.group),
@@ -237,13 +245,10 @@ impl Replica {
             .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order)));
         match made {
             Ok(actor) => {
-                let restarted = before.is_some();
-                let process = match before {
-                    Some(before) => Process::reborn(identity, before),
-                    None => Process::new(identity),
-                };
+                let process = before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before));
+                let (args, handles) = (order.args.clone(), order.handles.clone());
                 self.living = Some(Living { process, actor });
-                let input = Input::Start { args: order.args.clone(), handles: order.handles.clone(), restarted };
+                let input = Input::Start { args, handles, restarted: before.is_some() };
                 self.step(input, None, moment, out);
             }
             Err(why) => self.over(why, moment, out),
@@ -269,6 +274,29 @@ impl Replica {
         if let Some(fault) = undone {
             out.logs.push((1, format!("event undone, {}", crate::process::describe(&fault))));
         }
+        let answer = self.perform(actions, asked, moment, out);
+        if let Some(why) = end {
+            let before = self.living.take().map(|living| living.process);
+            let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
+            out.logs.push((2, format!("ended, {}", crate::process::describe(&why))));
+            if restart == Some(Verdict::Restart) {
+                self.generation += 1;
+                self.start(before.as_ref(), moment, out);
+            } else {
+                self.over(why, moment, out);
+            }
+        }
+        answer
+    }
+
+    /// Takes up what a step asked for; the answer to `asked`, if there is one, is returned instead of said.
+    fn perform(
+        &mut self,
+        actions: Vec<Action>,
+        asked: Option<ReplyTo>,
+        moment: Moment,
+        out: &mut Output,
+    ) -> Option<(u16, pando_actors::Message, u64)> {
         let mut answer = None;
         for action in actions {
             match action {
@@ -291,17 +319,6 @@ impl Replica {
                 Action::Alarm { at_ns, alarm } => out.alarms.push((Some(at_ns), alarm)),
                 Action::Disarm(alarm) => out.alarms.push((None, alarm)),
                 Action::Log { level, text } => out.logs.push((level, text)),
-            }
-        }
-        if let Some(why) = end {
-            let before = self.living.take().map(|living| living.process);
-            let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
-            out.logs.push((2, format!("ended, {}", crate::process::describe(&why))));
-            if restart == Some(Verdict::Restart) {
-                self.generation += 1;
-                self.start(before, moment, out);
-            } else {
-                self.over(why, moment, out);
             }
         }
         answer
@@ -388,10 +405,7 @@ impl Replica {
                 return ItemOutcome::Done;
             }
         };
-        let asked = match &input {
-            Input::Message(delivery) => delivery.reply,
-            _ => None,
-        };
+        let asked = input.reply();
         match self.step(input, asked, moment, out) {
             Some((status, message, index)) => ItemOutcome::Answered { status, message: (&message).into(), index },
             None => ItemOutcome::Done,
@@ -415,7 +429,7 @@ impl Replica {
         };
         if self.leading {
             let ended = out.ended;
-            if !out.items.is_empty() || !out.alarms.is_empty() || !out.logs.is_empty() {
+            if !out.items.is_empty() || !out.alarms.is_empty() || !out.logs.is_empty() || out.epoch.is_some() {
                 self.port.effects(self.group, out);
             }
             if let (true, Some(why)) = (ended, &self.ended) {
@@ -458,6 +472,7 @@ impl Machine for Replica {
                     Outcome::Malformed("the batch cannot be read".into())
                 }
             },
+            UPGRADE => self.apply_upgrade(&entry.payload, moment, &mut out),
             other => Outcome::Malformed(format!("entry kind {other}")),
         };
         let outcome = wire::encode(&outcome);
@@ -478,6 +493,10 @@ impl Machine for Replica {
             hash.update(&n.to_le_bytes());
         };
         number(u64::from(self.generation));
+        if let Some((birth, _)) = &self.birth {
+            number(u64::from(birth.epoch));
+            birth.module.as_chunks::<8>().0.iter().for_each(|part| number(u64::from_le_bytes(*part)));
+        }
         number(self.ended.as_ref().map_or(u64::MAX, |why| why.kind as u64));
         number(self.time_ns);
         number(self.events);
@@ -557,7 +576,8 @@ impl Machine for Replica {
             let items = if planted(Bug::OutboxForgotten) { Vec::new() } else { self.outbox.items() };
             let interests = self.living.as_ref().map(|l| l.process.interests().collect()).unwrap_or_default();
             let (born, ended, time_ns) = (self.is_born(), self.ended.clone(), self.time_ns);
-            let standing = Leading { items, alarms, born, ended, time_ns, interests };
+            let epoch = self.epoch();
+            let standing = Leading { items, alarms, born, ended, time_ns, epoch, interests };
             self.port.leads(self.group, term, standing);
         } else {
             self.port.follows(self.group);

@@ -7,6 +7,8 @@
 //! 2. A repeated key is given the answer of the first, if there is one yet and it is still kept; if there is none yet, the
 //!    asker's newest address gets it as soon as there is; and if there will be none, the asker is told.
 //! 3. Size is bounded: [`ORIGINS_MAX`] origins, [`WINDOW`] numbers each, [`ANSWERS_MAX`] kept answers each.
+//! 4. Whose outcome was asked for is fenced if it had not come: it is never `Fresh` again. `Never` is only said where nothing
+//!    was forgotten that could have been it.
 
 #![allow(missing_docs, reason = "what rkyv derives has none")]
 
@@ -52,6 +54,48 @@ pub enum Seen {
     /// It is so old that nobody knows, or nobody will answer it (again): the answer is not kept any more, or it was handled
     /// when no answer was wanted.
     Stale,
+    /// It came too late: somebody had asked what became of it, and was told that it never will be.
+    Fenced,
+}
+
+/// What became of a key, for good.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It was handled and answered so.
+    Answered(Answer),
+    /// It was handled. It is not answered yet, or wanted no answer, or the answer is not kept any more.
+    Handled,
+    /// It was not handled and will not be.
+    Never,
+    /// It will not be handled from now on; whether it ever was is not known any more.
+    Forgotten,
+}
+
+/// Where [`Found`] stands in a status: above every errno.
+const FOUND_SHIFT: u32 = 12;
+
+impl Found {
+    /// As a reply to whoever asked: status, message, and the index that the answer stood on.
+    pub fn seal(self) -> (u16, Message, Option<u64>) {
+        match self {
+            Found::Answered(Answer { status, message, index }) => (status | 1 << FOUND_SHIFT, message, Some(index)),
+            Found::Handled => (2 << FOUND_SHIFT, Message::default(), None),
+            Found::Never => (3 << FOUND_SHIFT, Message::default(), None),
+            Found::Forgotten => (4 << FOUND_SHIFT, Message::default(), None),
+        }
+    }
+
+    /// From such a reply. `None`: it is another one, for instance that nobody was there to be asked.
+    pub fn open(status: u16, message: Message, index: u64) -> Option<Found> {
+        let low = status & ((1 << FOUND_SHIFT) - 1);
+        match status >> FOUND_SHIFT {
+            1 => Some(Found::Answered(Answer { status: low, message, index })),
+            2 => Some(Found::Handled),
+            3 => Some(Found::Never),
+            4 => Some(Found::Forgotten),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -60,12 +104,16 @@ struct Slot {
     /// What the guest's reply handle says; stays while `reply` may move to another node.
     asked: Option<ReplyTo>,
     answer: Option<Answer>,
+    /// Nothing came under this number, and nothing will.
+    fenced: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Origin {
     high: u64,
     used: u64,
+    /// When it was first seen others had been forgotten, and so perhaps it.
+    doubtful: bool,
     slots: BTreeMap<u64, Slot>,
 }
 
@@ -73,6 +121,8 @@ struct Origin {
 #[derive(Clone, Debug, Default)]
 pub struct Served {
     clock: u64,
+    /// Was ever an origin forgotten?
+    forgot: bool,
     origins: BTreeMap<(ActorId, u64), Origin>,
     /// By what the guest's reply handle says.
     open: BTreeMap<ReplyTo, Key>,
@@ -81,14 +131,7 @@ pub struct Served {
 impl Served {
     /// Notes a key. `reply` is where the answer goes from now on.
     pub fn note(&mut self, key: Key, reply: Option<ReplyTo>) -> Seen {
-        self.clock += 1;
-        let id = (key.origin, key.incarnation);
-        if !self.origins.contains_key(&id) && self.origins.len() >= ORIGINS_MAX {
-            self.forget_oldest();
-        }
-        let clock = self.clock;
-        let origin = self.origins.entry(id).or_default();
-        origin.used = clock;
+        let origin = self.origin(key);
         if planted(Bug::ServedTwice) {
             return Seen::Fresh;
         }
@@ -97,6 +140,7 @@ impl Served {
                 slot.reply = reply;
             }
             return match &slot.answer {
+                _ if slot.fenced => Seen::Fenced,
                 Some(answer) => Seen::Answered(answer.clone()),
                 None if slot.asked.is_none() && reply.is_some() => Seen::Stale,
                 None => Seen::Waiting,
@@ -105,8 +149,50 @@ impl Served {
         if origin.high.checked_sub(WINDOW).is_some_and(|gone| key.seq <= gone) {
             return Seen::Stale;
         }
+        self.take_up(key, Slot { reply, asked: reply, answer: None, fenced: false });
+        if let Some(reply) = reply {
+            self.open.insert(reply, key);
+        }
+        Seen::Fresh
+    }
+
+    /// What became of a key. One that did not come is fenced by this: it is refused if it comes now.
+    pub fn outcome(&mut self, key: Key) -> Found {
+        let origin = self.origin(key);
+        let never = if origin.doubtful { Found::Forgotten } else { Found::Never };
+        match origin.slots.get(&key.seq) {
+            Some(slot) if slot.fenced => return never,
+            Some(Slot { answer: Some(answer), .. }) => return Found::Answered(answer.clone()),
+            Some(_) => return Found::Handled,
+            None => {}
+        }
+        if origin.high.checked_sub(WINDOW).is_some_and(|gone| key.seq <= gone) {
+            return Found::Forgotten;
+        }
+        if !planted(Bug::NotFenced) {
+            self.take_up(key, Slot { reply: None, asked: None, answer: None, fenced: true });
+        }
+        never
+    }
+
+    /// The row of a key's origin, made if it is not there.
+    fn origin(&mut self, key: Key) -> &mut Origin {
+        self.clock += 1;
+        let id = (key.origin, key.incarnation);
+        if !self.origins.contains_key(&id) && self.origins.len() >= ORIGINS_MAX {
+            self.forget_oldest();
+        }
+        let (clock, doubtful) = (self.clock, self.forgot);
+        let origin = self.origins.entry(id).or_insert_with(|| Origin { doubtful, ..Origin::default() });
+        origin.used = clock;
+        origin
+    }
+
+    /// Puts a number in the window of its origin, and out what is behind it then.
+    fn take_up(&mut self, key: Key, slot: Slot) {
+        let Some(origin) = self.origins.get_mut(&(key.origin, key.incarnation)) else { return };
         origin.high = origin.high.max(key.seq);
-        origin.slots.insert(key.seq, Slot { reply, asked: reply, answer: None });
+        origin.slots.insert(key.seq, slot);
         let floor = origin.high.saturating_sub(WINDOW - 1);
         let kept = origin.slots.split_off(&floor);
         for slot in std::mem::replace(&mut origin.slots, kept).into_values() {
@@ -114,10 +200,6 @@ impl Served {
                 self.open.remove(&asked);
             }
         }
-        if let Some(reply) = reply {
-            self.open.insert(reply, key);
-        }
-        Seen::Fresh
     }
 
     /// The guest answered `asked`. Returns where the answer goes now, and keeps it for those who ask again.
@@ -138,6 +220,7 @@ impl Served {
     }
 
     fn forget_oldest(&mut self) {
+        self.forgot = true;
         let oldest = self.origins.iter().min_by_key(|(_, o)| o.used).map(|(id, _)| *id);
         if let Some(origin) = oldest.and_then(|id| self.origins.remove(&id)) {
             for asked in origin.slots.into_values().filter_map(|s| s.asked) {
@@ -150,6 +233,7 @@ impl Served {
     pub fn rows(&self) -> ServedRows {
         ServedRows {
             clock: self.clock,
+            forgot: self.forgot,
             origins: self
                 .origins
                 .iter()
@@ -158,6 +242,7 @@ impl Served {
                     incarnation: *incarnation,
                     high: o.high,
                     used: o.used,
+                    doubtful: o.doubtful,
                     slots: o
                         .slots
                         .iter()
@@ -166,6 +251,7 @@ impl Served {
                             reply: s.reply.map(|r| (r.address.into(), r.token)),
                             asked: s.asked.map(|r| (r.address.into(), r.token)),
                             answer: s.answer.as_ref().map(|a| (a.status, (&a.message).into(), a.index)),
+                            fenced: s.fenced,
                         })
                         .collect(),
                 })
@@ -178,13 +264,13 @@ impl Served {
     /// # Errors
     /// If a row does not hold.
     pub fn from_rows(rows: ServedRows) -> Result<Served, Malformed> {
-        let mut served = Served { clock: rows.clock, ..Served::default() };
+        let mut served = Served { clock: rows.clock, forgot: rows.forgot, ..Served::default() };
         let open = |r: Option<(WireAddress, u64)>| match r {
             Some((address, token)) => Ok::<_, Malformed>(Some(ReplyTo { address: address.open()?, token })),
             None => Ok(None),
         };
         for row in rows.origins {
-            let mut origin = Origin { high: row.high, used: row.used, slots: BTreeMap::new() };
+            let mut origin = Origin { high: row.high, used: row.used, doubtful: row.doubtful, slots: BTreeMap::new() };
             let id = (ActorId(row.origin), row.incarnation);
             for slot in row.slots {
                 let answer = match slot.answer {
@@ -195,7 +281,8 @@ impl Served {
                 if let (Some(asked), None) = (asked, &answer) {
                     served.open.insert(asked, Key { origin: id.0, incarnation: id.1, seq: slot.seq });
                 }
-                origin.slots.insert(slot.seq, Slot { reply: open(slot.reply)?, asked, answer });
+                let fenced = slot.fenced;
+                origin.slots.insert(slot.seq, Slot { reply: open(slot.reply)?, asked, answer, fenced });
             }
             served.origins.insert(id, origin);
         }
@@ -207,6 +294,7 @@ impl Served {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub struct ServedRows {
     clock: u64,
+    forgot: bool,
     origins: Vec<OriginRow>,
 }
 
@@ -216,6 +304,7 @@ struct OriginRow {
     incarnation: u64,
     high: u64,
     used: u64,
+    doubtful: bool,
     slots: Vec<SlotRow>,
 }
 
@@ -225,6 +314,7 @@ struct SlotRow {
     reply: Option<(WireAddress, u64)>,
     asked: Option<(WireAddress, u64)>,
     answer: Option<(u16, WireMessage, u64)>,
+    fenced: bool,
 }
 
 #[cfg(test)]
@@ -304,6 +394,46 @@ mod tests {
         served.note(key(500), None);
         assert!(matches!(served.note(key(500), Some(to(2, 100))), Seen::Stale));
         assert!(matches!(served.note(key(u64::MAX), None), Seen::Fresh), "the end of numbers is a number");
+    }
+
+    #[test]
+    fn whose_outcome_was_asked_for_and_had_not_come_never_comes() {
+        let mut served = Served::default();
+        served.note(key(1), Some(to(1, 10)));
+        served.answered(to(1, 10), &answer(b"six"));
+        served.note(key(2), Some(to(1, 11)));
+        for _ in 0..2 {
+            assert!(matches!(served.outcome(key(1)), Found::Answered(a) if &a.message.body[..] == b"six"));
+            assert!(matches!(served.outcome(key(2)), Found::Handled));
+            assert!(matches!(served.outcome(key(3)), Found::Never));
+            assert!(matches!(served.outcome(key(900)), Found::Never), "also one far ahead");
+            for late in [3, 900] {
+                assert!(matches!(served.note(key(late), Some(to(1, 12))), Seen::Fenced));
+            }
+            assert!(matches!(served.outcome(Key { incarnation: 9, ..key(1) }), Found::Never), "another incarnation");
+            served = Served::from_rows(served.rows()).unwrap();
+        }
+        served.note(key(3 * WINDOW), None);
+        assert!(matches!(served.outcome(key(3)), Found::Forgotten));
+        assert!(matches!(served.note(key(3), None), Seen::Stale), "and it does not come either");
+    }
+
+    #[test]
+    fn never_is_not_said_of_whom_might_have_been_forgotten() {
+        let mut served = Served::default();
+        served.note(key(1), None);
+        let stranger = |n: u64| {
+            let mut id = [0xee; 16];
+            id[..8].copy_from_slice(&n.to_le_bytes());
+            Key { origin: ActorId(id), incarnation: 0, seq: 1 }
+        };
+        (0..ORIGINS_MAX as u64).for_each(|n| drop(served.note(stranger(n), None)));
+        for _ in 0..2 {
+            assert!(matches!(served.outcome(key(1)), Found::Forgotten), "it happened once");
+            assert!(matches!(served.note(key(1), None), Seen::Fenced));
+            served = Served::from_rows(served.rows()).unwrap();
+        }
+        assert!(matches!(served.outcome(Key { seq: 2, ..stranger(77) }), Found::Never), "who is known is known");
     }
 
     #[test]

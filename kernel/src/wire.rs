@@ -156,6 +156,8 @@ pub enum WireInput {
     Unlink { peer: WireAddress },
     /// [`Input::Down`]
     Down { target: WireAddress, exit: WireExit },
+    /// [`Input::Outcome`]
+    Outcome { key: WireKey, reply: (WireAddress, u64) },
     /// [`Input::Kill`]
     Kill { by: WireAddress, grant: u64 },
     /// [`Input::NodeDown`]
@@ -200,6 +202,9 @@ impl From<&Input> for WireInput {
             Input::Link { peer, grant } => WireInput::Link { peer: (*peer).into(), grant: *grant },
             Input::Unlink { peer } => WireInput::Unlink { peer: (*peer).into() },
             Input::Down { target, exit } => WireInput::Down { target: (*target).into(), exit: exit.into() },
+            Input::Outcome { key, reply } => {
+                WireInput::Outcome { key: (*key).into(), reply: (reply.address.into(), reply.token) }
+            }
             Input::Kill { by, grant } => WireInput::Kill { by: (*by).into(), grant: *grant },
             Input::NodeDown { node } => WireInput::NodeDown { node: *node },
             Input::Bounce { status, count } => WireInput::Bounce { status: *status, count: *count },
@@ -240,6 +245,9 @@ impl WireInput {
             WireInput::Link { peer, grant } => Input::Link { peer: peer.open()?, grant },
             WireInput::Unlink { peer } => Input::Unlink { peer: peer.open()? },
             WireInput::Down { target, exit } => Input::Down { target: target.open()?, exit: exit.open()? },
+            WireInput::Outcome { key, reply: (address, token) } => {
+                Input::Outcome { key: key.open(), reply: ReplyTo { address: address.open()?, token } }
+            }
             WireInput::Kill { by, grant } => Input::Kill { by: by.open()?, grant },
             WireInput::NodeDown { node } => Input::NodeDown { node },
             WireInput::Bounce { status, count } => Input::Bounce { status, count },

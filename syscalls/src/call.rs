@@ -15,7 +15,52 @@ pub mod exports {
     pub const INBOX: &str = "pando_inbox";
     /// `(len: i32)`: handle the event at the inbox.
     pub const RECEIVE: &str = "pando_receive";
+    /// `() -> i64`: where the actor's state is, written for the next version of its code: the offset in the low half, the
+    /// length in the high one. See [`super::StateHeader`]. Optional.
+    pub const EXPORT_STATE: &str = "pando_export_state";
+    /// `(len: i32)`: take up the state in the `upgrade` event at the inbox. Optional.
+    pub const IMPORT_STATE: &str = "pando_import_state";
 }
+
+/// The custom section by which an author says that memory of one version is good for the next: text, the same in both. Optional.
+pub const LAYOUT_SECTION: &str = "pando.layout";
+
+/// The front of an exported state: 8 bytes. Handles of 4 bytes each, zeros up to a multiple of 8 and the body follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct StateHeader {
+    /// The version of the state's form, as its author counts.
+    pub version: u32,
+    /// Handles that go with it.
+    pub handle_count: u32,
+}
+
+impl StateHeader {
+    /// Bytes.
+    pub const SIZE: usize = 8;
+
+    /// Where the body starts, in bytes from the start of the state.
+    pub const fn body_offset(handle_count: usize) -> usize {
+        (Self::SIZE + 4 * handle_count).next_multiple_of(8)
+    }
+
+    /// The layout as bytes.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        out[..4].copy_from_slice(&self.version.to_le_bytes());
+        out[4..].copy_from_slice(&self.handle_count.to_le_bytes());
+        out
+    }
+
+    /// Reads the layout; `None` if there are fewer than [`Self::SIZE`] bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<StateHeader> {
+        let (front, _) = bytes.split_first_chunk::<8>()?;
+        let [a, b, c, d, e, f, g, h] = *front;
+        Some(StateHeader { version: u32::from_le_bytes([a, b, c, d]), handle_count: u32::from_le_bytes([e, f, g, h]) })
+    }
+}
+
+const _: () = assert!(size_of::<StateHeader>() == StateHeader::SIZE);
 
 /// The custom section with the actor's interface: text as `SPEC.md` describes it. Optional.
 pub const INTERFACE_SECTION: &str = "pando.interface";

@@ -71,6 +71,8 @@ mod table {
         APPLICATION = 17, "the receiver answered with an error of its own";
         /// The kernel failed at something it should not have failed at; the node's log has the cause.
         INTERNAL = 18, "the kernel failed; the node's log has the cause";
+        /// The receiver's code was replaced while it worked on the call. The call may have happened in part.
+        UPGRADED = 19, "the receiver's code was replaced while it worked on this; it may have happened in part";
     }
 }
 pub use table::Errno;

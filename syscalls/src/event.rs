@@ -60,6 +60,8 @@ pub mod flags {
     pub const RESTARTED: u16 = 4;
     /// The actor is a replica in a group.
     pub const REPLICATED: u16 = 8;
+    /// The `upgrade` kept memory, globals and everything that waits in them: nothing is to be taken up.
+    pub const KEPT: u16 = 16;
 }
 
 /// The fixed front of every event: 48 bytes.

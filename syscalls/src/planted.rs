@@ -55,11 +55,15 @@ pub enum Bug {
     NewestFirst,
     /// An answer that is told again says the index of the repetition.
     AnswerAtRepeat,
+    /// Whose outcome was asked for and had not come is not fenced.
+    NotFenced,
+    /// New code that failed while it took over is not undone.
+    UpgradeNotUndone,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 26] = [
         Bug::NoSync,
         Bug::AckBeforeWrite,
         Bug::VoteNotSaved,
@@ -84,6 +88,8 @@ impl Bug {
         Bug::OwnNumber,
         Bug::NewestFirst,
         Bug::AnswerAtRepeat,
+        Bug::NotFenced,
+        Bug::UpgradeNotUndone,
     ];
 }
 

@@ -141,7 +141,7 @@ fn the_header_has_every_number_and_no_other() {
     for name in found.keys() {
         assert!(expected.contains_key(name), "PANDO_{name} in pando.h is not in the crate");
     }
-    for text in [IMPORT_MODULE, pando_abi::call::INTERFACE_SECTION] {
+    for text in [IMPORT_MODULE, pando_abi::call::INTERFACE_SECTION, pando_abi::call::LAYOUT_SECTION] {
         assert!(HEADER.contains(&format!("\"{text}\"")) && SPEC.contains(&format!("`{text}`")), "`{text}`");
     }
 }

@@ -31,6 +31,7 @@
 ;; case 46: a status of the replier's choosing -> status REFUSED
 ;; case 47: a status of the replier's choosing -> status APPLICATION
 ;; case 48: a status of the replier's choosing -> status INTERNAL
+;; case 49: a status of the replier's choosing -> status UPGRADED
 
 (global $other (mut i32) (i32.const -1))
 
@@ -80,6 +81,7 @@
 (func $case46 (result i64) (call $status_of (i32.const 16)))
 (func $case47 (result i64) (call $status_of (i32.const 17)))
 (func $case48 (result i64) (call $status_of (i32.const 18)))
+(func $case49 (result i64) (call $status_of (i32.const 19)))
 
 ;; For case 10: oneself asks, and the handle is kept.
 (func $born (drop (call $ask (i32.const 0) (i32.const 0x4D))))

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use pando_abi::{Errno, NodeId, Priority, Restart, call::call_flags};
 use pando_admin::{
-    ActorRow, Client, ClientError, Level, LogLine, NameRow, NodeRow, Reply, Request, SequenceKey, SpawnRequest, TopRow,
+    ActorRow, CallFate, Carried, Client, ClientError, Level, LogLine, NameRow, NodeRow, Reply, Request, SequenceKey,
+    SpawnRequest, TopRow,
 };
 use pando_interface::{Interface, Type, decode, encode_call, encode_start, human, json};
 use serde_json::Value as Json;
@@ -296,6 +297,23 @@ impl Asker {
     pub async fn send(&self, target: &str, body: Vec<u8>) {
         let key = self.client.next_key();
         self.done(Request::Send { target: target.to_owned(), body, handles: Vec::new(), key }).await;
+    }
+
+    /// Gives an actor or group other code, or hands over why not.
+    pub async fn try_upgrade(&self, target: &str, label: &str, wasm: Vec<u8>) -> Result<(Carried, u64), Trouble> {
+        let module = self.put(label, wasm).await?;
+        match self.ask(Request::Upgrade { target: target.to_owned(), module }).await? {
+            Reply::Upgraded { carried, index, .. } => Ok((carried, index)),
+            other => panic!("upgrade {target}: {other:?}"),
+        }
+    }
+
+    /// What became of a call with this key.
+    pub async fn outcome(&self, target: &str, key: SequenceKey) -> Result<CallFate, Trouble> {
+        match self.ask(Request::Outcome { target: target.to_owned(), key }).await? {
+            Reply::Outcome { fate, .. } => Ok(fate),
+            other => panic!("outcome {target}: {other:?}"),
+        }
     }
 
     /// Ends an actor or a group.

@@ -42,7 +42,29 @@ fn text(label: &str) -> &'static str {
 /// # Panics
 /// If there is none of that name, or it does not assemble.
 pub fn wasm(label: &str) -> Vec<u8> {
-    let own = text(label);
+    assemble(label, text(label))
+}
+
+/// The same code under another hash: what a new version is that changes nothing.
+///
+/// # Panics
+/// See [`wasm`].
+pub fn version(label: &str, n: u32) -> Vec<u8> {
+    assemble(label, &format!("{}\n(@custom \"version\" \"{n}\")", text(label)))
+}
+
+/// A tally that traps as soon as it has taken up what an earlier version left.
+///
+/// # Panics
+/// See [`wasm`].
+pub fn broken_tally() -> Vec<u8> {
+    let own = text("tally");
+    let broken = own.replace("(i64.load (call $body))))", "(i64.load (call $body))) (unreachable))");
+    assert_ne!(own, broken);
+    assemble("tally", &broken)
+}
+
+fn assemble(label: &str, own: &str) -> Vec<u8> {
     let mut whole = format!("(module\n{COMMON}\n{own}\n");
     for handler in ["start", "message", "reply", "timer", "down", "bounce"] {
         if !own.contains(&format!("(func $on_{handler}")) {

@@ -18,6 +18,7 @@ use wasmparser::{
 use super::{
     ModuleError,
     error::{nearest, over},
+    layout::{self, Layout},
 };
 use crate::engine::FEATURES;
 
@@ -35,6 +36,12 @@ pub(crate) struct Facts {
     /// Why instances cannot be made into images, if they cannot.
     pub(crate) no_image: Option<String>,
     pub(crate) memory_bytes: u64,
+    /// What its author says of its memory.
+    pub(crate) layout: Option<Layout>,
+    /// Does it write its state down for the next version of its code?
+    pub(crate) exports_state: bool,
+    /// Does it take up what an earlier version wrote?
+    pub(crate) imports_state: bool,
 }
 
 /// Reads a module, or says why it is not taken.
@@ -43,7 +50,8 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Facts, ModuleError> {
     for payload in Parser::new(0).parse_all(wasm) {
         reader.payload(payload.map_err(invalid)?)?;
     }
-    let facts = reader.finish()?;
+    let mut facts = reader.finish()?;
+    facts.layout = layout::of(wasm).map_err(invalid)?;
     // The features that are refused by name are caught above, in words; the validator catches the rest.
     Validator::new_with_features(FEATURES).validate_all(wasm).map_err(refused)?;
     Ok(facts)
@@ -225,7 +233,17 @@ impl Reader {
         self.facts.no_image.get_or_insert_with(|| why.into());
     }
 
-    fn finish(self) -> Result<Facts, ModuleError> {
+    fn finish(mut self) -> Result<Facts, ModuleError> {
+        let optional = |found: Result<(), ModuleError>| match found {
+            Err(ModuleError::MissingExport { .. }) => Ok(false),
+            found => found.map(|()| true),
+        };
+        let wanted = "a function () -> i64";
+        self.facts.exports_state =
+            optional(self.exported_function(exports::EXPORT_STATE, wanted, &[], &[ValType::I64]))?;
+        let wanted = "a function (len: i32)";
+        self.facts.imports_state =
+            optional(self.exported_function(exports::IMPORT_STATE, wanted, &[ValType::I32], &[]))?;
         self.exported_function(exports::RECEIVE, "a function (len: i32)", &[ValType::I32], &[])?;
         self.exported_function(exports::INBOX, "a function (len: i32) -> i32", &[ValType::I32], &[ValType::I32])?;
         let wanted = "a linear memory";

@@ -11,3 +11,4 @@ mod query;
 mod support;
 mod syscall;
 mod undo;
+mod upgrade;

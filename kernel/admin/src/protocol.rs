@@ -113,6 +113,14 @@ pub enum Request {
         /// The same key is the same message.
         key: SequenceKey,
     },
+    /// What became of a call or send whose answer was not heard? [`Reply::Outcome`]. If it has not happened by now, it never
+    /// will: a copy that comes later is refused.
+    Outcome {
+        /// The target that was called.
+        target: String,
+        /// The key of that call.
+        key: SequenceKey,
+    },
     /// Ends an actor or group. [`Reply::Done`].
     Kill {
         /// The target.
@@ -154,6 +162,13 @@ pub enum Request {
         name: String,
         /// What it shall mean.
         target: Option<String>,
+    },
+    /// Gives an actor or group another module. [`Reply::Upgraded`]. Asking for a module that runs already changes nothing.
+    Upgrade {
+        /// The target.
+        target: String,
+        /// Hash of a module that the realm knows.
+        module: [u8; 32],
     },
     /// Changes the voters of a group. [`Reply::Done`] when they are these.
     Voters {
@@ -264,6 +279,17 @@ pub enum Reply {
         /// Handles that came along, as addresses for people.
         handles: Vec<String>,
     },
+    /// To `Outcome`.
+    Outcome {
+        /// What became of it.
+        fate: CallFate,
+        /// How final that is.
+        level: Level,
+        /// The index in the group's log that it stands on; 0 for a plain actor.
+        index: u64,
+        /// Who says so: the node, or the group's leader.
+        node: u32,
+    },
     /// To `Watch`: the target ended.
     Down {
         /// The target's address.
@@ -274,6 +300,15 @@ pub enum Reply {
         code: i32,
         /// The reason and, for a fault, the guest's backtrace.
         message: String,
+    },
+    /// To `Upgrade`: it runs the module.
+    Upgraded {
+        /// How its state came over.
+        carried: Carried,
+        /// The index in the group's log from which it runs; 0 for a plain actor.
+        index: u64,
+        /// How many modules the group has run; 0 for a plain actor.
+        epoch: u32,
     },
     /// To `Inspect`: titled lines, in order.
     Details(Vec<(String, String)>),
@@ -321,6 +356,40 @@ pub enum Reply {
         text: String,
         /// What to do about it; may be empty.
         mend: String,
+    },
+}
+
+/// What became of a call.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub enum CallFate {
+    /// It happened, and this was its answer.
+    Happened {
+        /// 0, or the code of an errno.
+        status: u16,
+        /// CBOR value, or CBOR text with the receiver's words.
+        body: Vec<u8>,
+        /// Handles that came along, as addresses for people.
+        handles: Vec<String>,
+    },
+    /// It happened. It is not answered yet, or wanted no answer, or its answer is not remembered any more.
+    Handled,
+    /// It has not happened and never will.
+    Never,
+    /// It will not happen from now on. Whether it has is not remembered.
+    Forgotten,
+}
+
+/// How an actor's state came to its new module.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// It ran that module already.
+    Already,
+    /// Memory was kept.
+    Kept,
+    /// It was exported in this version, and imported.
+    Exported {
+        /// What the old code called it.
+        version: u32,
     },
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Errno, Home, call::call_flags};
 use pando_actors::{Body, Handles, Message};
-use pando_admin::{Level, Reply, SequenceKey};
+use pando_admin::{CallFate, Level, Reply, SequenceKey};
 use tokio::sync::oneshot;
 
 use super::target::find;
@@ -15,10 +15,13 @@ use crate::{
     realm::Refusal,
     root::RootCommand,
     router,
+    served::{Answer, Found},
 };
 
 /// The longest that a person's call waits.
 const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
+/// How long the receiver may take to say what became of a call.
+const OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a waiting call looks whether the other side's node is still there.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -94,6 +97,54 @@ pub(super) async fn call(
         index: reply.standing.index,
         node: if group { reply.standing.node } else { to.node.0 },
         handles: reply.message.handles.iter().map(|c| c.address.to_string()).collect(),
+    })
+}
+
+/// Asks the receiver what became of a call. It is in a group's log like any message, so it holds whoever leads.
+pub(super) async fn outcome(kernel: &Arc<Kernel>, target: &str, sequence: SequenceKey) -> Result<Reply, Refusal> {
+    let to = find(kernel, target)?;
+    let console = kernel.console();
+    let (token, answer) = console.call();
+    let reply = ReplyTo { address: console.address(), token };
+    kernel.deliver(console.address(), to, Input::Outcome { key: key(sequence), reply });
+    let went = || {
+        let text = format!("{} went away; what `{target}` did there went with it", to.node);
+        Refusal::new(Errno::UNREACHABLE, text, "`nodes` shows who is up")
+    };
+    let reply = tokio::select! {
+        reply = answer => reply.map_err(|_| Refusal::new(Errno::INTERNAL, "the answer was lost in the kernel", ""))?,
+        () = tokio::time::sleep(OUTCOME_PATIENCE) => {
+            let text = format!("`{target}` is busy and has not said what became of the call");
+            return Err(Refusal::new(Errno::TIMEOUT, text, "ask again"));
+        }
+        () = home_lost(kernel, to) => return Err(went()),
+    };
+    let (status, standing) = (reply.status, reply.standing);
+    let handles = reply.message.handles.iter().map(|c| c.address.to_string()).collect();
+    let fate = match Found::open(status, reply.message, standing.index) {
+        Some(Found::Answered(Answer { status, message, .. })) => {
+            CallFate::Happened { status, body: message.body.to_vec(), handles }
+        }
+        Some(Found::Handled) => CallFate::Handled,
+        Some(Found::Never) => CallFate::Never,
+        Some(Found::Forgotten) => CallFate::Forgotten,
+        None => {
+            return Err(match Errno::from_code(status) {
+                Some(Errno::NO_QUORUM) => no_quorum(target),
+                Some(Errno::UNREACHABLE) => went(),
+                errno => {
+                    let text = format!("`{target}` has ended, and what it did went with it");
+                    Refusal::new(errno.unwrap_or(Errno::INTERNAL), text, "`ps` shows what runs")
+                }
+            });
+        }
+    };
+    let group = to.home == Home::Group;
+    Ok(Reply::Outcome {
+        fate,
+        level: if group { Level::Final } else { Level::Local },
+        index: standing.index,
+        node: if group { standing.node } else { to.node.0 },
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn has_module(kernel: &Arc<Kernel>, hash: ModuleHash) -> Result
 }
 
 /// Waits a little for this node to hear of a module that was put at another one a moment ago.
-async fn known_here(kernel: &Arc<Kernel>, hash: ModuleHash) {
+pub(super) async fn known_here(kernel: &Arc<Kernel>, hash: ModuleHash) {
     let mut changes = kernel.root().changes();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
     while kernel.root().read(|root| root.module(hash).is_none()) {

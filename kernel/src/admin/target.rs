@@ -93,12 +93,14 @@ pub(super) fn other_node(kernel: &Arc<Kernel>, request: &Request) -> Option<Node
     let node = match request {
         Request::Ps { node: Some(node) } => Some(NodeId(*node)),
         Request::Spawn(spawn) if spawn.replicas == 0 => spawn.node.map(NodeId).or_else(|| instead(kernel)),
-        Request::Call { target, .. } | Request::Watch { target } | Request::Name { target: Some(target), .. } => {
-            written_node(kernel, target)
-        }
+        Request::Call { target, .. }
+        | Request::Outcome { target, .. }
+        | Request::Watch { target }
+        | Request::Name { target: Some(target), .. } => written_node(kernel, target),
         // Its own node says when it is done, or that there is nobody.
         Request::Send { target, .. }
         | Request::Kill { target }
+        | Request::Upgrade { target, .. }
         | Request::Inspect { target }
         | Request::Interface { target } => written_node(kernel, target).or_else(|| named_node(kernel, target)),
         Request::Link { a, b, .. } => written_node(kernel, a).or_else(|| written_node(kernel, b)),

@@ -175,7 +175,7 @@ impl World {
         self.sayings.extend(fresh.into_iter().map(|item| (n, item)));
         match wire::decode(&outcomes[0], 1 << 20).unwrap() {
             Outcome::Items(items) => items,
-            Outcome::Malformed(why) => panic!("{why}"),
+            other => panic!("{other:?}"),
         }
     }
 

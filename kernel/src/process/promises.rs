@@ -408,7 +408,7 @@ fn an_actor_is_told_how_many_children_and_links_it_has() {
     step(&mut p, &mut g, Input::NodeDown { node: 4 });
     assert_eq!(tally(&mut p, &mut g), (1, 1), "who was on a node that is gone is");
     let life = Identity { generation: 1, ..*p.identity() };
-    let mut next = Process::reborn(life, p);
+    let mut next = Process::again(life, &p);
     assert_eq!(tally(&mut next, &mut g), (1, 0), "children outlive a life of their parent, links do not");
     step(&mut next, &mut g, ended(Address::group(ActorId([5; 16]))));
     assert_eq!(tally(&mut next, &mut g), (0, 0));

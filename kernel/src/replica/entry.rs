@@ -2,7 +2,7 @@
 //!
 //! The first entry is the birth: it carries the epoch (engine, ABI, module, limits) and the start arguments, so a
 //! replica needs nothing but its log. Every later one is a batch of inputs, each with the stamp of the group that said
-//! it, if one did.
+//! it, if one did; or an upgrade, which begins the next epoch.
 
 #![allow(missing_docs, reason = "what rkyv derives has none")]
 
@@ -14,6 +14,8 @@ use crate::wire::{WireAddress, WireExit, WireInput, WireMessage, WireSpawn};
 pub const BIRTH: u16 = 1;
 /// [`pando_raft::Entry::kind`] of a batch.
 pub const BATCH: u16 = 2;
+/// [`pando_raft::Entry::kind`] of an upgrade.
+pub const UPGRADE: u16 = 3;
 
 /// The first entry.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
@@ -48,6 +50,38 @@ pub struct Batch {
     pub items: Vec<BatchItem>,
 }
 
+/// Another module from here on.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub struct Upgrade {
+    /// The engine under which events are handled from now on.
+    pub engine: String,
+    /// The ABI.
+    pub abi: String,
+    /// The module's hash. Every voter has had it on its disk before this entry was proposed.
+    pub module: [u8; 32],
+}
+
+/// What became of an upgrade.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub enum Switched {
+    /// The group runs the module, in this epoch.
+    Done {
+        /// Which.
+        epoch: u32,
+        /// The version of the state that was exported; `None`: memory was kept, or the module ran already.
+        version: Option<u32>,
+        /// Did it run the module already?
+        already: bool,
+    },
+    /// It goes on as it was.
+    Refused {
+        /// An errno.
+        errno: u16,
+        /// Why.
+        why: String,
+    },
+}
+
 /// What became of one input.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub enum ItemOutcome {
@@ -80,6 +114,8 @@ pub enum ItemOutcome {
 pub enum Outcome {
     /// One for each item.
     Items(Vec<ItemOutcome>),
+    /// Of an upgrade.
+    Switched(Switched),
     /// The entry could not be read; the same on every replica.
     Malformed(String),
 }

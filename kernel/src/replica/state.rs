@@ -20,7 +20,7 @@ pub struct ReplicaRows {
     pub heard: Vec<([u8; 16], u64)>,
     /// The group's own unacknowledged sayings.
     pub outbox: OutboxRows,
-    /// How it was born, if it was.
+    /// How it was born, if it was; epoch, module and the like are those of now.
     pub birth: Option<Birth>,
     /// The process, while it lives.
     pub process: Option<ProcessRows>,

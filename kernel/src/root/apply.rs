@@ -16,8 +16,8 @@ use super::{
     command::{Founder, NewGroup, Refusal, RootCommand, RootOutcome},
     dedupe::{Kept, Key},
     rows::{
-        ARGS_BYTES_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX, MemberEntry, ModuleEntry,
-        NameEntry, Role, Standing, USERS_MAX, UserEntry,
+        ARGS_BYTES_MAX, EARLIER_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX, MemberEntry,
+        ModuleEntry, NameEntry, Role, Standing, USERS_MAX, UserEntry,
     },
     rules::{check_new, refuse, refuse_group, refuse_node, shown},
 };
@@ -115,6 +115,7 @@ impl Root {
                 self.create_group(index, *group, replicas, &preferred, &alive, name)
             }
             RootCommand::EndGroup { id, kind, code, message } => self.end_group(index, id, kind, code, message),
+            RootCommand::SetModule { id, module, epoch } => self.set_module(id, module, epoch),
             RootCommand::SetVoters { id, voters } => self.set_voters(id, voters),
             RootCommand::Reseat { id, add, remove } => self.reseat(id, &add, &remove),
             RootCommand::Seated { id, voters, at } => self.seated(id, voters, at),
@@ -264,7 +265,8 @@ impl Root {
     ) -> Answer {
         let address = Address::group(group.id);
         if let Some(known) = self.groups.get(&group.id) {
-            if known.module != group.module || known.parent != group.parent {
+            // It may run another module by now.
+            if known.modules().first() != Some(&group.module) || known.parent != group.parent {
                 return refuse(Errno::EXISTS, format!("{address} is another group"), "");
             }
             return Ok(Step::group(known, false));
@@ -303,6 +305,8 @@ impl Root {
             voters,
             seated_at: 0,
             created_at: index,
+            epoch: 1,
+            earlier: Vec::new(),
             ended: None,
         };
         let step = Step::group(&record, true);
@@ -338,5 +342,30 @@ impl Root {
         self.take_names_of(Address::group(id));
         self.bury_group(id, Ended { kind, code, message, at: index });
         Ok(Step::CHANGED)
+    }
+
+    fn set_module(&mut self, id: ActorId, module: ModuleHash, epoch: u32) -> Answer {
+        let Some(group) = self.groups.get(&id) else {
+            return if self.ended.has(&id) { Err(self.gone(id)) } else { refuse_group(id) };
+        };
+        if !self.modules.has(&module) {
+            let text = format!("no module {module:.8} is in the realm");
+            return refuse(Errno::NO_MODULE, text, "put it there first");
+        }
+        if epoch <= group.epoch {
+            return Ok(Step::group(group, false));
+        }
+        let mut record = GroupRecord { module, epoch, ..group.clone() };
+        record.earlier.push(group.module.0);
+        // The first one stays: by it the group is known when its creation is asked for again.
+        let surplus = record.earlier.len().saturating_sub(EARLIER_MAX);
+        record.earlier.drain(1..1 + surplus);
+        let (step, address) = (Step::group(&record, true), record.address());
+        self.put_group(record);
+        let names: Vec<String> = self.names_of(address).map(str::to_owned).collect();
+        for name in names {
+            self.put_name(NameEntry { name, address, module });
+        }
+        Ok(step)
     }
 }

@@ -218,6 +218,18 @@ pub enum RootCommand {
         /// The reason.
         message: String,
     },
+    /// A group runs another module. A command of an earlier epoch than the known one changes nothing. Answered by
+    /// [`RootOutcome::Group`].
+    SetModule {
+        /// The group.
+        #[rkyv(with = ActorDef)]
+        id: ActorId,
+        /// The module.
+        #[rkyv(with = ModuleDef)]
+        module: ModuleHash,
+        /// The group's epoch in which it runs.
+        epoch: u32,
+    },
     /// A group shall be held by these nodes. Answered by [`RootOutcome::Group`].
     SetVoters {
         /// The group.

@@ -47,7 +47,7 @@ fn holder(dice: &mut Dice) -> Address {
 }
 
 fn command(dice: &mut Dice) -> RootCommand {
-    match dice.below(28) {
+    match dice.below(29) {
         0 => founding(2 + dice.below(2) as u32),
         1 => RootCommand::SetAddr { node: NodeId(dice.below(7) as u32), addr: addr(dice.below(3) as u16) },
         2 => RootCommand::AddMember {
@@ -88,6 +88,11 @@ fn command(dice: &mut Dice) -> RootCommand {
                 name: if dice.one_in(2) { Some(name(dice)) } else { None },
             }
         }
+        27 => RootCommand::SetModule {
+            id: id(dice.below(12) as u8),
+            module: module(dice.below(3) as u8),
+            epoch: dice.below(4) as u32,
+        },
         17 | 18 => RootCommand::EndGroup {
             id: id(dice.below(12) as u8),
             kind: dice.below(14) as u16,

@@ -114,6 +114,9 @@ pub struct UserEntry {
     pub added_at: u64,
 }
 
+/// Earlier modules that the record of a group names; its log is compacted long before more are needed.
+pub(super) const EARLIER_MAX: usize = 64;
+
 /// A name in the realm. It has one holder; a holder may have many names.
 #[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct NameEntry {
@@ -191,6 +194,10 @@ pub struct GroupRecord {
     pub seated_at: u64,
     /// The index at which it was created.
     pub created_at: u64,
+    /// Counts the modules that it has run, from 1.
+    pub epoch: u32,
+    /// Hashes of modules that ran before this one, the first one and the latest: events in its log may be theirs.
+    pub earlier: Vec<[u8; 32]>,
     /// How it ended, if it has.
     pub ended: Option<Ended>,
 }
@@ -217,6 +224,10 @@ impl GroupRecord {
         self.voters != self.wanted
     }
 
+    /// Every module that a replica of it may need.
+    pub fn modules(&self) -> Vec<ModuleHash> {
+        self.earlier.iter().map(|hash| ModuleHash(*hash)).chain([self.module]).collect()
+    }
     /// What its spawner asked for.
     pub fn spawn_spec(&self) -> SpawnSpec {
         // Checked before the row was made.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pando_abi::{ActorId, Address, NodeId};
 use proptest::prelude::*;
 
-use super::{ANSWERS_MAX, Answer, ORIGINS_MAX, Seen, Served, WINDOW};
+use super::{ANSWERS_MAX, Answer, Found, ORIGINS_MAX, Seen, Served, WINDOW};
 use crate::input::{Key, ReplyTo};
 
 #[derive(Clone, Debug)]
@@ -27,6 +27,11 @@ enum Step {
         count: u64,
         answered: bool,
     },
+    /// Somebody asks what became of a key.
+    Outcome {
+        origin: u8,
+        seq: u64,
+    },
     /// As many strangers as are remembered: every origin before them is forgotten.
     Crowd,
     Rest,
@@ -37,6 +42,8 @@ struct Known {
     newest: Option<ReplyTo>,
     asked: Option<ReplyTo>,
     answer: Option<u64>,
+    /// It was asked for before it came.
+    fenced: bool,
 }
 
 #[derive(Default)]
@@ -68,7 +75,7 @@ impl World {
         match (known.get_mut(&seq), seen) {
             (None, Seen::Fresh) => {
                 assert!(!out, "{seq} is fresh far behind {high}");
-                known.insert(seq, Known { newest: reply, asked: reply, answer: None });
+                known.insert(seq, Known { newest: reply, asked: reply, answer: None, fenced: false });
                 self.held.extend(reply.map(|reply| (reply, Some((origin, seq)))));
                 let floor = high.max(seq).saturating_sub(WINDOW - 1);
                 for (_, key) in &mut self.held {
@@ -77,6 +84,8 @@ impl World {
             }
             (None, Seen::Stale) => assert!(out, "{seq} is new, and {high} is the highest"),
             (Some(_), Seen::Stale) if out => {}
+            (Some(known), Seen::Fenced) if known.fenced => {}
+            (Some(known), seen) if known.fenced => panic!("{seq} was fenced, and is {seen:?}"),
             (Some(first), Seen::Answered(answer)) => {
                 assert_eq!(Some(body(&answer)), first.answer, "another answer than the first");
             }
@@ -95,6 +104,29 @@ impl World {
                 None => assert!(first.asked.is_none() && wants, "{seq} can still be answered"),
             },
             (known, seen) => panic!("{seq} of {origin}: {seen:?}, and known is {known:?}"),
+        }
+    }
+
+    fn outcome(&mut self, origin: u8, seq: u64) {
+        let found = self.served.outcome(Key { origin: ActorId([origin; 16]), incarnation: 1, seq });
+        let known = self.origins.entry(origin).or_default();
+        let high = known.keys().next_back().copied().unwrap_or(0);
+        let out = seq < high.saturating_sub(WINDOW - 1);
+        match (known.get(&seq), found) {
+            (_, Found::Forgotten) if out => {}
+            (Some(first), Found::Answered(answer)) => assert_eq!(Some(body(&answer)), first.answer),
+            (Some(first), Found::Handled) => assert!(!first.fenced, "{seq} never came"),
+            (Some(first), Found::Never | Found::Forgotten) => assert!(first.fenced, "{seq} was handled"),
+            (None, Found::Forgotten) if self.crowds == 0 => panic!("{seq} is doubted, and nobody was forgotten"),
+            (None, Found::Never | Found::Forgotten) => {
+                assert!(!out);
+                known.insert(seq, Known { newest: None, asked: None, answer: None, fenced: true });
+                let floor = high.max(seq).saturating_sub(WINDOW - 1);
+                for (_, key) in &mut self.held {
+                    *key = key.filter(|(o, s)| *o != origin || *s >= floor);
+                }
+            }
+            (known, found) => panic!("{seq} of {origin}: {found:?}, and known is {known:?}"),
         }
     }
 
@@ -119,6 +151,7 @@ impl World {
         match *step {
             Step::Note { origin, seq, wants } => self.note(origin, seq, wants),
             Step::Answer(which) => self.answer(which),
+            Step::Outcome { origin, seq } => self.outcome(origin, seq),
             Step::Burst { origin, from, count, answered } => {
                 for seq in from..from.saturating_add(count) {
                     self.note(origin, seq, true);
@@ -172,6 +205,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         40 => (0..3u8, seq(), any::<bool>()).prop_map(|(origin, seq, wants)| Step::Note { origin, seq, wants }),
         30 => any::<usize>().prop_map(Step::Answer),
+        15 => (0..3u8, seq()).prop_map(|(origin, seq)| Step::Outcome { origin, seq }),
         2 => (0..3u8, seq(), 1..90u64, any::<bool>())
             .prop_map(|(origin, from, count, answered)| Step::Burst { origin, from, count, answered }),
         4 => Just(Step::Rest),

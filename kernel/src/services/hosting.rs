@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use pando_abi::{ActorId, Address, Home};
+use pando_abi::{ActorId, Address, Home, ModuleHash};
 
 use crate::{
     node::Kernel,
@@ -48,6 +48,13 @@ async fn give_up_names(kernel: Arc<Kernel>) {
     }
 }
 
+async fn all_modules(kernel: &Arc<Kernel>, modules: &[ModuleHash]) -> Result<(), String> {
+    for module in modules {
+        kernel.module(*module, pando_actors::Class::Replicated).await?;
+    }
+    Ok(())
+}
+
 /// One pass. `false`: something is left to do.
 async fn settle(kernel: &Arc<Kernel>) -> bool {
     let wanted = kernel
@@ -69,8 +76,8 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
 /// Makes a replica. `false`: not yet.
 async fn host(kernel: &Arc<Kernel>, record: &GroupRecord) -> bool {
     let group = record.id;
-    // A replica must find its module on this node's own disk.
-    if let Err(why) = kernel.module(record.module, pando_actors::Class::Replicated).await {
+    // A replica must find its modules, that of now and those of the events in its log, on this node's own disk.
+    if let Err(why) = all_modules(kernel, &record.modules()).await {
         tracing::warn!(group = %group, %why, "a replica waits for its module");
         return false;
     }

@@ -1,17 +1,16 @@
 //! `#[pando::actor]`: the `impl` block as it was, and beside it everything that makes it an actor.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{Error, ImplItem, ItemImpl, Result, Type, Visibility, parse_quote, parse2, spanned::Spanned};
+use syn::{
+    Error, Expr, ExprLit, ImplItem, ItemImpl, Lit, LitByteStr, LitInt, Meta, Result, Token, Type, Visibility,
+    parse::Parser, parse_quote, parse2, punctuated::Punctuated, spanned::Spanned,
+};
 
 use crate::{client, dispatch, interface, method::Method, names::docs};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let export = match arguments.to_string().as_str() {
-        "" => true,
-        "no_export" => false,
-        _ => return Err(Error::new(arguments.span(), "`actor` takes nothing, or `no_export`")),
-    };
+    let options = Options::parse(arguments)?;
     let mut item: ItemImpl = parse2(item)?;
     let name = actor_name(&item)?;
     let methods = methods(&item)?;
@@ -24,6 +23,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     }
     let by_name = |name: &str| methods.iter().find(|method| method.name == name);
     let (start, down, bounce) = (by_name("start"), by_name("on_down"), by_name("on_bounce"));
+    let state = dispatch::state(by_name("export_state"), by_name("import_state"), options.state.as_ref())?;
     let callable: Vec<&Method> = methods.iter().filter(|method| !is_hook(method)).collect();
 
     let doc = docs(&item.attrs);
@@ -37,7 +37,31 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let reference_doc = format!("A reference to an actor with the methods of `{name}`.");
     let reference = client::reference(&vis, &name, &quote!(#[doc = #reference_doc]), &callable);
     let starter = starter(&name, start);
-    let export = export.then(|| quote!(::pando::__export!(#name);));
+    let export = options.export.then(|| {
+        let carries = state.is_some().then(|| {
+            quote! {
+                #[unsafe(no_mangle)]
+                extern "C" fn pando_export_state() -> u64 {
+                    ::pando::macros::export(&DRIVER)
+                }
+
+                #[unsafe(no_mangle)]
+                extern "C" fn pando_import_state(len: usize) {
+                    ::pando::macros::import(&DRIVER, len)
+                }
+            }
+        });
+        let layout = options.layout.as_ref().map(|text| {
+            let bytes = LitByteStr::new(text.as_bytes(), Span::call_site());
+            let len = text.len();
+            quote! {
+                #[used]
+                #[unsafe(link_section = "pando.layout")]
+                static LAYOUT: [u8; #len] = *#bytes;
+            }
+        });
+        quote!(::pando::__export!(#name, { #carries #layout });)
+    });
     let reference_name = quote::format_ident!("{name}Ref");
 
     Ok(quote! {
@@ -69,6 +93,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 
             #down
             #bounce
+            #state
         }
 
         #export
@@ -104,7 +129,41 @@ fn methods(item: &ItemImpl) -> Result<Vec<Method>> {
 }
 
 fn is_hook(method: &Method) -> bool {
-    matches!(method.name.as_str(), "start" | "on_down" | "on_bounce")
+    matches!(method.name.as_str(), "start" | "on_down" | "on_bounce" | "export_state" | "import_state")
+}
+
+/// What stands in `#[pando::actor(..)]`.
+struct Options {
+    export: bool,
+    /// The version of the state's form.
+    state: Option<LitInt>,
+    layout: Option<String>,
+}
+
+impl Options {
+    fn parse(arguments: TokenStream) -> Result<Options> {
+        let mut options = Options { export: true, state: None, layout: None };
+        let wanted = "`actor` takes nothing, `no_export`, `state = 2` or `layout = \"a\"`";
+        for meta in Punctuated::<Meta, Token![,]>::parse_terminated.parse2(arguments)? {
+            match &meta {
+                Meta::Path(path) if path.is_ident("no_export") => options.export = false,
+                Meta::NameValue(pair) => match &pair.value {
+                    Expr::Lit(ExprLit { lit: Lit::Int(n), .. }) if pair.path.is_ident("state") => {
+                        n.base10_parse::<u32>()?;
+                        options.state = Some(n.clone());
+                    }
+                    Expr::Lit(ExprLit { lit: Lit::Str(text), .. })
+                        if pair.path.is_ident("layout") && !text.value().is_empty() =>
+                    {
+                        options.layout = Some(text.value());
+                    }
+                    other => return Err(Error::new(other.span(), wanted)),
+                },
+                other => return Err(Error::new(other.span(), wanted)),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// `CounterRef::start(Spawn::own(), ..)`

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Error, Result};
+use syn::{Error, LitInt, Result};
 
 use crate::method::{Method, State};
 
@@ -75,6 +75,48 @@ pub(crate) fn begin(start: Option<&Method>) -> Result<TokenStream> {
         },
     };
     Ok(quote!(#reads #body))
+}
+
+/// The functions by which the state goes from one version of the code to the next.
+pub(crate) fn state(
+    export: Option<&Method>,
+    import: Option<&Method>,
+    version: Option<&LitInt>,
+) -> Result<Option<TokenStream>> {
+    let (export, import) = match (export, import) {
+        (Some(export), Some(import)) => (export, import),
+        (Some(one), None) | (None, Some(one)) => {
+            let mend = "`export_state` and `import_state` come together: what one version writes, another reads";
+            return Err(Error::new(one.span, mend));
+        }
+        (None, None) => {
+            return match version {
+                Some(version) => {
+                    Err(Error::new(version.span(), "a state with a version has `export_state` and `import_state`"))
+                }
+                None => Ok(None),
+            };
+        }
+    };
+    if export.state != State::Shared || !export.params.is_empty() || export.waits || export.query {
+        return Err(Error::new(export.span, "`export_state` takes `&self` and returns what is to be kept"));
+    }
+    if import.state != State::None || import.params.len() != 1 || import.waits || import.query {
+        return Err(Error::new(import.span, "`import_state` takes a `State` and returns `Self`, or a result of it"));
+    }
+    let version = version.map_or_else(|| quote!(1u32), |version| quote!(#version));
+    Ok(Some(quote! {
+        fn export(this: &::pando::This<Self>) -> ::core::option::Option<(u32, ::pando::macros::Writer)> {
+            let mut out = ::pando::macros::Writer::new();
+            let state = this.with(|state| state.export_state());
+            ::pando::Data::write(&state, &mut out);
+            ::core::option::Option::Some((#version, out))
+        }
+
+        fn import(state: ::pando::State) -> ::pando::Result<::pando::This<Self>> {
+            ::pando::macros::Begun::<Self>::begun(Self::import_state(state)).map(::pando::macros::begun)
+        }
+    }))
 }
 
 /// The function of the trait that a hook becomes.

@@ -33,6 +33,12 @@ use proc_macro::TokenStream;
 ///   `this: This<Self>`, where the state is `Default` first. Without `start` the state is `Default`, and arguments are refused.
 /// - `on_down(&mut self, down: Down)`: something that was watched (`Handle::watch`) or linked has ended.
 /// - `on_bounce(&mut self, bounce: Bounce)`: sends could not be delivered. Without it they are logged.
+/// - `export_state(&self) -> T` and `import_state(state: State) -> Self` (or a `Result` of it): how the state goes from one version
+///   of the code to the next; `T` is any `Data`. `#[pando::actor(state = 2)]` gives its form a version, which is 1 otherwise. See `State`.
+///
+/// `#[pando::actor(layout = "a")]` says that memory itself may be kept when the code is replaced by one that says the same. That is
+/// true only if no type that is reachable from the state, and no `async` method that may be waiting, has changed. The kernel checks
+/// what it can of it and goes by `export_state` where it finds a difference.
 ///
 /// It makes a reference type for others, `CounterRef` for `Counter`, with a method for each method and `start` to spawn one; the
 /// exports of the module, and its `pando.interface` section with the doc comments as help. One crate exports one actor; another one in

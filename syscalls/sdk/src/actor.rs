@@ -35,6 +35,18 @@ pub trait Actor: Sized + 'static {
         None
     }
 
+    /// The state, written for the next version of the code, with the version of its form.
+    #[doc(hidden)]
+    fn export(_this: &This<Self>) -> Option<(u32, Writer)> {
+        None
+    }
+
+    /// The state that another version of the code wrote.
+    #[doc(hidden)]
+    fn import(_state: crate::State) -> Result<This<Self>> {
+        Err(refuse(&["the new code has no `import_state`"]))
+    }
+
     /// Sends of one's own could not be delivered.
     #[doc(hidden)]
     fn bounce(_this: &This<Self>, bounce: Bounce) -> Option<Task> {

@@ -78,6 +78,9 @@ impl Handle {
 
     /// Takes over a number that the kernel gave.
     pub(crate) fn owned(number: u32) -> Handle {
+        if [Number::SELF.0, Number::PARENT.0, Number::REALM.0].contains(&number) {
+            return Handle(Repr::Fixed(number));
+        }
         Handle(Repr::Held(Rc::new(Held(number))))
     }
 

@@ -41,6 +41,7 @@
 //! | to wait | [`sleep`], [`interval`], [`timeout`], [`join_all`] |
 //! | to start others, and know when they end | [`Spawn`], [`Handle::monitor`], [`Handle::link`] |
 //! | names | [`realm`] |
+//! | to go on with other code | [`State`] |
 //! | tests | `pando::testing` |
 //!
 //! Owns: the guest's side of the contract. Does not know: the host; both meet in `pando-abi` only.
@@ -83,6 +84,7 @@ pub mod schema;
 #[cfg(target_arch = "wasm32")]
 mod single;
 mod spawn;
+mod state;
 pub mod sys;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -104,6 +106,7 @@ pub use crate::{
     monitor::{Bounce, Down, Monitor, unwatch},
     reply::Reply,
     spawn::Spawn,
+    state::State,
     this::This,
     time::{Interval, Time, Timer, interval, now, sleep, timeout, yield_now},
 };
@@ -149,7 +152,10 @@ pub mod macros {
     pub use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
     #[cfg(target_arch = "wasm32")]
-    pub use crate::{receive::inbox, receive::receive, single::Single};
+    pub use crate::{
+        receive::{export, import, inbox, receive},
+        single::Single,
+    };
 }
 
 /// The interface text of an actor, as its module carries it.
@@ -157,11 +163,14 @@ pub fn interface_of<S: Actor>() -> String {
     schema::to_string(S::INTERFACE)
 }
 
-/// What a module exports, for the actor `$actor`.
+/// What a module exports, for the actor `$actor`, and what else it has.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
     ($actor:ty) => {
+        $crate::__export!($actor, {});
+    };
+    ($actor:ty, { $($more:tt)* }) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             static DRIVER: $crate::macros::Single<$crate::macros::Driver<$actor>> =
@@ -182,6 +191,8 @@ macro_rules! __export {
             extern "C" fn pando_receive(len: usize) {
                 $crate::macros::receive(&DRIVER, len)
             }
+
+            $($more)*
         };
     };
 }

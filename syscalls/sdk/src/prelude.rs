@@ -11,4 +11,4 @@ pub use alloc::{
 };
 pub use core::time::Duration;
 
-pub use crate::{Client, Data, Errno, Error, Handle, Reply, Result, This};
+pub use crate::{Client, Data, Errno, Error, Handle, Reply, Result, State, This};

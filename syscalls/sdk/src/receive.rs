@@ -11,8 +11,9 @@ use core::cell::RefCell;
 use pando_abi::{EventHeader, EventKind, Handle as Number, event::flags};
 
 use crate::{
-    Actor, Bounce, Down, Errno, Handle, This,
+    Actor, Bounce, Down, Errno, Handle, State, This,
     actor::{Incoming, Outcome},
+    data::Writer,
     executor,
     prelude::*,
     reply::{self, OneTime},
@@ -89,6 +90,25 @@ impl<S: Actor> Driver<S> {
         }
     }
 
+    /// The state, written for the next version of the code.
+    pub(crate) fn export(&self) -> Option<(u32, Writer)> {
+        self.this().and_then(|this| S::export(&this))
+    }
+
+    /// Takes up what another version wrote; what it cannot take up ends the attempt.
+    pub(crate) fn import(&self, event: Event<'_>) {
+        current(|runtime| {
+            let EventHeader { time_ns, flags, token, .. } = event.header;
+            runtime.present.set(Present { time_ns, badge: 0, flags });
+            runtime.spent.set((0, 0));
+            match S::import(State::new(token as u32, event.body, event.handles)) {
+                Ok(this) => drop(self.0.replace(Some(this))),
+                Err(error) => crate::exit(1, error.words()),
+            }
+            executor::run(runtime);
+        });
+    }
+
     fn start(&self, event: Event<'_>) {
         let begun = Incoming::start(event.body, event.handles).and_then(|mut arguments| S::begin(&mut arguments));
         match begun {
@@ -148,15 +168,34 @@ mod guest {
         inbox.as_mut_ptr().cast()
     }
 
+    /// `pando_export_state`: where the state is written, and how long it is. The kernel takes it at once and forgets what
+    /// writing it changed.
+    pub fn export<S: Actor>(driver: &Single<Driver<S>>) -> u64 {
+        let Some((version, body)) = driver.get().export() else {
+            panic!("the actor has not begun, or does not export its state");
+        };
+        let state = crate::state::seal(version, &body).leak();
+        state.as_ptr() as u64 | (state.len() as u64) << 32
+    }
+
+    /// `pando_import_state`: takes up the state in the event of `len` bytes in the inbox.
+    pub fn import<S: Actor>(driver: &Single<Driver<S>>, len: usize) {
+        with_event(len, |event| driver.get().import(event));
+    }
+
     /// `pando_receive`: handles the event of `len` bytes in the inbox.
     pub fn receive<S: Actor>(driver: &Single<Driver<S>>, len: usize) {
+        with_event(len, |event| driver.get().handle(event));
+    }
+
+    fn with_event(len: usize, f: impl FnOnce(Event<'_>)) {
         // Nobody else touches the inbox while the handler runs; a handler that faults is undone, this borrow included.
         let inbox = INBOX.get().borrow();
         let len = len.min(inbox.len() * 8);
         // SAFETY: the inbox has `len` initialised bytes, and is borrowed for as long as `bytes` lives.
         let bytes = unsafe { core::slice::from_raw_parts(inbox.as_ptr().cast::<u8>(), len) };
         if let Some(event) = event(bytes) {
-            driver.get().handle(event);
+            f(event);
         }
     }
 
@@ -171,4 +210,4 @@ mod guest {
     }
 }
 #[cfg(target_arch = "wasm32")]
-pub use guest::{inbox, receive};
+pub use guest::{export, import, inbox, receive};

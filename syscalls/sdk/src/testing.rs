@@ -96,6 +96,45 @@ impl<S: Actor> Test<S> {
         test
     }
 
+    /// Replaces the actor's code by that of another version, as the kernel does where memory is not kept: what waited in the
+    /// old code is gone, and whoever called it is told `UPGRADED`.
+    ///
+    /// # Errors
+    /// What the new code refuses with; its words.
+    ///
+    /// # Panics
+    /// If the old code does not export its state.
+    pub fn upgrade<N: Actor>(self) -> Result<Test<N>> {
+        let exported = World::enter(&self.world, || self.driver.export());
+        let (version, state) = exported.expect("the actor has begun, and has an `export_state`");
+        let (bytes, numbers) = (state.bytes().to_vec(), state.numbers());
+        let mut kernel = self.world.kernel.replace(Fake::new(EPOCH.0));
+        kernel.keep(&numbers);
+        let header = EventHeader {
+            kind: EventKind::Upgrade as u16,
+            flags: self.flags,
+            handle_count: numbers.len() as u16,
+            status: 0,
+            time_ns: kernel.now,
+            token: version.into(),
+            badge: 0,
+            reply: u32::MAX,
+            body_len: bytes.len() as u32,
+            seed: kernel.begin_event(),
+        };
+        let new = Test { driver: Driver::<N>::new(), world: Rc::new(World::new(kernel)), flags: self.flags };
+        // What the old code holds goes with its memory, and lets go of nothing.
+        std::mem::forget((state, self.driver, self.world));
+        let handles = numbers.into_iter().map(Handle::owned).collect();
+        let event = Event { header, handles, body: &bytes };
+        let ran = World::enter(&new.world, || catch_unwind(AssertUnwindSafe(|| new.driver.import(event))));
+        match ran.map_err(|panic| panic.downcast::<Exited>()) {
+            Ok(()) => Ok(new),
+            Err(Ok(exited)) => Err(Error::with_words(Errno::REFUSED, exited.message)),
+            Err(Err(panic)) => resume_unwind(panic),
+        }
+    }
+
     /// Calls the actor, which answers at once.
     ///
     /// # Panics

@@ -106,7 +106,8 @@ pub fn event_flags() -> Numbers {
         QUERY = flags::QUERY,
         LINK = flags::LINK,
         RESTARTED = flags::RESTARTED,
-        REPLICATED = flags::REPLICATED
+        REPLICATED = flags::REPLICATED,
+        KEPT = flags::KEPT
     );
     listed(&mut all, "", bits, &[]);
     all

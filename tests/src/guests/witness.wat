@@ -5,6 +5,8 @@
 ;;  4608     letters heard, by the sender's number
 ;;  5120     when the timer in this place is due; 0: there is none
 
+(@custom "pando.layout" "witness")
+
 (global $letters (mut i64) (i64.const 0))
 (global $doubled (mut i64) (i64.const 0))
 (global $missed (mut i64) (i64.const 0))

@@ -13,6 +13,7 @@ pub mod names;
 pub mod promises;
 pub mod replicas;
 pub mod timers;
+pub mod upgrades;
 
 use super::people::{Audit, Board, Cast};
 
@@ -26,6 +27,7 @@ pub fn everything(board: &Board) -> Vec<String> {
     monitors::check(cast, audit, &board.history, &mut found);
     promises::check(cast, audit, &mut found);
     jacks::check(cast, audit, &mut found);
+    upgrades::check(&board.history, &mut found);
     names::check(cast, audit, &board.history, &mut found);
     found
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pando_abi::{Errno, NodeId, RealmId, Restart, call::call_flags};
-use pando_admin::{Level, Reply, Request, SequenceKey, SpawnRequest};
+use pando_admin::{CallFate, Level, Reply, Request, SequenceKey, SpawnRequest};
 use pando_transport::{MemoryNet, PublicKey};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
@@ -45,6 +45,17 @@ pub enum Wish {
     Name { name: u64, tally: usize },
     /// A jack does this and that, with two others.
     Deeds { jack: usize, with: [usize; 2], many: u64, stir: u64 },
+    /// Other code for a tally, or behind them for a witness.
+    Upgrade { who: usize, to: Version },
+}
+
+/// Which code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One that works; there are two.
+    Good(u32),
+    /// One that traps while it takes over.
+    Broken,
 }
 
 /// What became of it.
@@ -250,7 +261,7 @@ impl Client {
         let target = target.to_owned();
         let request = Request::Call { target, body, handles, flags: flags as u32, deadline_ms, key };
         let (reply, maybe) = self.ask(&request, tries, Duration::from_secs(6)).await;
-        match reply {
+        let fate = match reply {
             Some(Reply::Answer { status, body, level, index, node, .. }) => {
                 let errno = Errno::from_code(status);
                 match errno {
@@ -261,6 +272,45 @@ impl Client {
             }
             Some(ref reply @ Reply::Refused { .. }) if !maybe => Fate::Refused(errno_of(reply)),
             _ => Fate::Unknown,
+        };
+        if fate == Fate::Unknown && flags & call_flags::QUERY == 0 && self.dice.below(3) > 0 {
+            return self.find_out(request).await;
+        }
+        fate
+    }
+
+    /// What became of a call whose answer was not heard. If it has not happened it never will, and that is tried, too.
+    async fn find_out(&mut self, request: Request) -> Fate {
+        let Request::Call { target, key, .. } = &request else { return Fate::Unknown };
+        let (target, key) = (target.clone(), *key);
+        let (reply, _) = self.ask(&Request::Outcome { target, key }, 3, Duration::from_secs(8)).await;
+        let Some(Reply::Outcome { fate, level, index, node }) = reply else { return Fate::Unknown };
+        match fate {
+            CallFate::Happened { status: 0, body, .. } => {
+                Fate::Answered { status: 0, number: number(&body), level, index, node }
+            }
+            CallFate::Never => {
+                let (late, _) = self.ask(&request, 1, Duration::from_secs(6)).await;
+                if let Some(Reply::Answer { status: 0, .. }) = late {
+                    panic!("a call was answered after it was said that it never will: {key:?}");
+                }
+                Fate::Refused(Errno::REFUSED)
+            }
+            CallFate::Happened { .. } | CallFate::Handled | CallFate::Forgotten => Fate::Unknown,
+        }
+    }
+
+    /// Asks for other code until it runs.
+    async fn upgrade(&mut self, cast: &Cast, who: usize, to: Version, tries: u32) -> Fate {
+        let (target, label) = match cast.tallies.get(who) {
+            Some(tally) => (tally.clone(), "tally"),
+            None => (cast.witnesses[who - cast.tallies.len()].clone(), "witness"),
+        };
+        let module = *blake3::hash(&code(label, to)).as_bytes();
+        match self.ask(&Request::Upgrade { target, module }, tries, Duration::from_secs(45)).await {
+            (Some(Reply::Upgraded { .. }), _) => Fate::Done,
+            (Some(ref reply @ Reply::Refused { .. }), false) => Fate::Refused(errno_of(reply)),
+            _ => Fate::Unknown,
         }
     }
 
@@ -268,7 +318,14 @@ impl Client {
     pub async fn found(mut self, sizes: Sizes) {
         let Sizes { tallies, groups, plain, replicas, .. } = sizes;
         let mut cast = Cast { groups, replicas, ..Cast::default() };
-        for (label, wasm) in [("tally", guests::wasm("tally")), ("witness", guests::wasm("witness"))] {
+        let versions = [("tally", Version::Good(1)), ("tally", Version::Broken), ("witness", Version::Good(1))];
+        for (label, version) in versions {
+            let request = Request::PutModule { label: label.into(), wasm: code(label, version) };
+            self.insist(&request).await;
+        }
+        for (label, wasm) in
+            [("tally", code("tally", Version::Good(0))), ("witness", code("witness", Version::Good(0)))]
+        {
             let Reply::Module { hash, .. } = self.insist(&Request::PutModule { label: label.into(), wasm }).await
             else {
                 panic!("a module was not put");
@@ -335,7 +392,7 @@ impl Client {
         let group = dice.below(cast.groups as u64) as usize;
         let any = dice.below(cast.witnesses.len() as u64) as usize;
         let plain = cast.witnesses.len() - cast.groups;
-        match dice.below(100) {
+        match dice.below(104) {
             0..=34 => Wish::Add { tally },
             35..=44 => Wish::Read { tally, level: Level::Linear },
             45..=49 => Wish::Read { tally, level: Level::Final },
@@ -345,6 +402,11 @@ impl Client {
             82..=87 => Wish::Watch { who: group, target: any },
             88..=94 => {
                 Wish::Calls { who: group, target: any, many: dice.between(1, 3), deadline_ms: dice.between(50, 3_000) }
+            }
+            100..=103 => {
+                let who = dice.below((cast.tallies.len() + cast.witnesses.len()) as u64) as usize;
+                let broken = who < cast.tallies.len() && dice.below(4) == 0;
+                Wish::Upgrade { who, to: if broken { Version::Broken } else { Version::Good(dice.below(2) as u32) } }
             }
             95..=97 if plain > 0 => Wish::Leave { plain: cast.groups + dice.below(plain as u64) as usize },
             _ => Wish::Name { name: dice.below(6), tally },
@@ -376,6 +438,7 @@ impl Client {
                 self.call(&witness(who), body, vec![witness(target)], 0, tries).await
             }
             Wish::Deeds { jack, with, many, stir } => self.deeds(cast, jack, with, many, stir).await,
+            Wish::Upgrade { who, to } => self.upgrade(cast, who, to, tries).await,
             Wish::Leave { plain } => self.leave(&witness(plain), plain as u32).await,
             Wish::Name { name, tally } => {
                 let request = Request::Name { name: format!("x{name}"), target: Some(cast.tallies[tally].clone()) };
@@ -407,6 +470,12 @@ impl Client {
     /// Asks everybody in the end, then ends everybody.
     pub async fn audit(mut self, cast: Cast) {
         let mut audit = Audit::default();
+        for who in 0..cast.tallies.len() + cast.groups {
+            self.board.lock().audit_at = format!("group {who} gets other code");
+            for to in [Version::Good(1), Version::Good(0)] {
+                while self.upgrade(&cast, who, to, 1).await != Fate::Done {}
+            }
+        }
         for tally in &cast.tallies {
             audit.values.push(self.until_answered(tally, Vec::new(), Vec::new(), call_flags::QUERY).await);
         }
@@ -503,6 +572,15 @@ fn is_quiet(cast: &Cast, audit: &Audit) -> bool {
         let sent: u64 = audit.sent.iter().filter(|(_, to, _)| *to == n).map(|(.., sent)| sent).sum();
         testimony.is_some_and(|t| t.letters >= sent && t.timers_fired == t.timers_set && t.replies == t.calls)
     })
+}
+
+/// The module of a version.
+fn code(label: &str, version: Version) -> Vec<u8> {
+    match version {
+        Version::Good(0) => guests::wasm(label),
+        Version::Good(n) => guests::version(label, n),
+        Version::Broken => guests::broken_tally(),
+    }
 }
 
 fn spawn_request(module: [u8; 32], name: &str, replicas: u8, node: Option<u32>, key: SequenceKey) -> Request {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::refusal::refusal;
-use self::values::{Bytes, GroupChange, Lapse, Node, Patience, RestartArg};
+use self::values::{Bytes, CallKey, GroupChange, Lapse, Node, Patience, RestartArg};
 
 /// Pando: one program on many machines.
 #[derive(Parser, Debug)]
@@ -94,6 +94,9 @@ pub enum Verb {
     /// Send a message and do not wait for an answer
     #[command(after_help = examples::SEND)]
     Send(Send),
+    /// Tell what became of a call or send whose answer was not heard
+    #[command(after_help = examples::OUTCOME)]
+    Outcome(OutcomeOf),
     /// List actors and groups
     #[command(after_help = examples::PS)]
     Ps,
@@ -127,6 +130,9 @@ pub enum Verb {
     /// Give a name to an actor, or take it away
     #[command(after_help = examples::NAME)]
     Name(Name),
+    /// Go on with other code, between two events
+    #[command(after_help = examples::UPGRADE)]
+    Upgrade(Upgrade),
     /// Change the nodes that hold a group
     #[command(after_help = examples::VOTERS)]
     Voters(Voters),
@@ -262,6 +268,14 @@ pub struct Send {
 }
 
 #[derive(Args, Debug, Clone)]
+pub struct OutcomeOf {
+    /// The actor or group that was called
+    pub target: String,
+    /// The key that was printed beside the failure
+    pub key: CallKey,
+}
+
+#[derive(Args, Debug, Clone)]
 pub struct Top {
     /// Refresh every second until Ctrl-C
     #[arg(long, short)]
@@ -318,6 +332,14 @@ pub struct Name {
     pub name: String,
     /// What it shall mean; without it the name is taken away
     pub target: Option<String>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Upgrade {
+    /// A name (hits), an address (n1/7f3a2b10) or the beginning of an id
+    pub target: String,
+    /// Its new code: a bundled program, a .wasm or .wat file, or the folder of a crate
+    pub program: String,
 }
 
 #[derive(Args, Debug, Clone)]

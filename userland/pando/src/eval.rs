@@ -48,6 +48,7 @@ impl Eval<'_> {
             Verb::Spawn(args) => self.spawn(args).await,
             Verb::Call(args) => self.call(args).await,
             Verb::Send(args) => self.send(args).await,
+            Verb::Outcome(args) => self.outcome(args).await,
             Verb::Ps => self.ps().await,
             Verb::Top(args) => self.top(args.watch).await,
             Verb::Names => self.names().await,
@@ -76,6 +77,7 @@ impl Eval<'_> {
                 self.sink.emit(Outcome::done(text, json!({ "name": args.name, "target": args.target })));
                 Ok(())
             }
+            Verb::Upgrade(args) => self.upgrade(args).await,
             Verb::Voters(args) => {
                 self.sink.progress(Some("moving the group"));
                 let nodes: Vec<u32> = args.nodes.iter().map(|n| n.0.0).collect();

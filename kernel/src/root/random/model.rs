@@ -8,7 +8,9 @@ use crate::root::{promises::key, *};
 
 #[derive(Clone, Debug)]
 struct ModelGroup {
+    /// The one that it was created with.
     module: ModuleHash,
+    running: (u32, ModuleHash),
     voters: BTreeSet<u32>,
     wanted: BTreeSet<u32>,
     replicas: usize,
@@ -285,8 +287,15 @@ impl Model {
                 assert!(wish.is_subset(&voters) || voters.is_subset(&wish), "{voters:?} for the wish {wish:?}");
                 let replicas = usize::from(*replicas);
                 let wanted = voters.clone();
-                let group_now =
-                    ModelGroup { module: group.module, voters, wanted, replicas, seated_at: 0, alive: true };
+                let group_now = ModelGroup {
+                    module: group.module,
+                    running: (1, group.module),
+                    voters,
+                    wanted,
+                    replicas,
+                    seated_at: 0,
+                    alive: true,
+                };
                 self.groups.insert(group.id, group_now);
                 if let Some(name) = name {
                     self.names.insert(name.clone(), Address::group(group.id));
@@ -298,6 +307,16 @@ impl Model {
                     return Err(Errno::BAD_REQUEST);
                 }
                 self.end(id);
+            }
+            RootCommand::SetModule { id, module, epoch } => {
+                self.live(id)?;
+                if !self.labels.iter().any(|(hash, _)| hash == module) {
+                    return Err(Errno::NO_MODULE);
+                }
+                // Whoever is late does not take it back.
+                if let Some(group) = self.groups.get_mut(id).filter(|group| *epoch > group.running.0) {
+                    group.running = (*epoch, *module);
+                }
             }
             RootCommand::SetVoters { id, voters } => {
                 let before = self.live(id)?.wanted.clone();
@@ -414,6 +433,10 @@ impl Model {
         assert_eq!(moving, root.moving_groups().map(|group| group.id).collect::<Vec<_>>());
         for (id, group) in &self.groups {
             assert_eq!(root.ended(*id).is_some(), !group.alive);
+            if let Some(record) = root.group(*id) {
+                assert_eq!((record.epoch, record.module), group.running);
+                assert_eq!(record.modules().first(), Some(&group.module), "what it began with is remembered");
+            }
         }
         for node in 0..8 {
             let held = alive.values().filter(|g| g.0.contains(&node) || g.1.contains(&node)).count();

@@ -50,6 +50,25 @@ fn an_actor_is_one_plain_impl_block() {
 }
 
 #[test]
+fn a_state_that_is_carried_on_is_written_and_read() {
+    refused("impl A { fn export_state(&self) -> u8 { 1 } }", "come together");
+    refused("impl A { fn import_state(state: State) -> Self { A } }", "come together");
+    let import = "fn import_state(state: State) -> Self { A }";
+    refused(&format!("impl A {{ fn export_state(&mut self) -> u8 {{ 1 }} {import} }}"), "takes `&self`");
+    refused("impl A { fn export_state(&self) -> u8 { 1 } fn import_state(&self) {} }", "takes a `State`");
+    let whole: TokenStream = format!("impl A {{ fn export_state(&self) -> u8 {{ 1 }} {import} }}").parse().unwrap();
+    let made = expand("state = 3, layout = \"b\"".parse().unwrap(), whole.clone()).unwrap().to_string();
+    for part in ["pando_export_state", "pando_import_state", "pando.layout", "Some ((3"] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    let plain = expand(TokenStream::new(), "impl A {}".parse().unwrap()).unwrap().to_string();
+    assert!(!plain.contains("pando_export_state") && !plain.contains("pando.layout"));
+    for bad in ["state = \"a\"", "layout = \"\"", "state = 2"] {
+        assert!(expand(bad.parse().unwrap(), "impl A {}".parse().unwrap()).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn only_an_actor_that_is_exported_exports() {
     let item: TokenStream = "impl A { fn f(&self) {} }".parse().unwrap();
     let exported = expand(TokenStream::new(), item.clone()).unwrap().to_string();

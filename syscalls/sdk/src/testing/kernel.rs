@@ -159,6 +159,20 @@ impl Fake {
         entry
     }
 
+    /// Lets go of every handle but those from birth and these.
+    pub(crate) fn keep(&mut self, numbers: &[u32]) {
+        let number = |(at, (generation, _)): (usize, &(u32, Option<Entry>))| {
+            at as u32 | generation << pando_abi::Handle::SLOT_BITS
+        };
+        let held = self.slots.iter().enumerate().skip(3).filter(|(_, (_, entry))| entry.is_some()).map(number);
+        for number in held.filter(|number| !numbers.contains(number)).collect::<Vec<u32>>() {
+            if let Target::Reply(id) = self.remove(number).target {
+                let answer = Answered { status: Errno::UPGRADED.code(), body: Vec::new(), handles: Vec::new() };
+                self.replies.insert(id, Some(answer));
+            }
+        }
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.slots.iter().skip(3).filter(|(_, entry)| entry.is_some()).count()
     }

@@ -61,6 +61,12 @@ pub const SEND: &str = "\
 Examples:
   send hits add 5";
 
+pub const OUTCOME: &str = "\
+Examples:
+  outcome hits 9f3a1c0d2b4e6f80-42    the line is printed whenever nobody knows whether a call happened
+It answers: it happened, with the answer while that is remembered; or it did not happen and never will, for a copy that is still on
+its way is refused from now on; or nobody remembers.";
+
 pub const PS: &str = "\
 Examples:
   ps
@@ -114,6 +120,15 @@ pub const NAME: &str = "\
 Examples:
   name hits 7f3a      `hits` means that actor from now on
   name hits           nobody is called `hits` any more";
+
+pub const UPGRADE: &str = "\
+Examples:
+  upgrade hits ./counter_v2   a crate: built, put in the realm, and switched to
+  upgrade ping ping2.wat
+All replicas of a group switch at one index of its log. Address, names, handles, links, monitors, timers and waiting messages stay.
+State goes through `export_state` of the old code and `import_state` of the new one; where both have the same `layout` and nothing that
+can be checked differs, memory is kept as it is, and what waits in it goes on. If the new code faults, goes over a limit or refuses, the
+old code goes on with the old state, and you are told why.";
 
 pub const VOTERS: &str = "\
 Examples:

@@ -20,6 +20,29 @@ impl FromStr for Node {
     }
 }
 
+/// The key of a call, as a failure prints it: `9f3a1c0d2b4e6f80-42`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallKey {
+    pub incarnation: u64,
+    pub seq: u64,
+}
+
+impl FromStr for CallKey {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('-').and_then(|(incarnation, seq)| {
+            Some(CallKey { incarnation: u64::from_str_radix(incarnation, 16).ok()?, seq: seq.parse().ok()? })
+        });
+        parts.ok_or_else(|| "a key is written as it was printed, 9f3a1c0d2b4e6f80-42".to_owned())
+    }
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.incarnation, self.seq)
+    }
+}
+
 /// A time as people write it: `500ms`, `5s`, `2m`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lapse(pub Duration);

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use pando_abi::{Errno, NodeId, call::call_flags};
-use pando_admin::{ActorRow, ClientError, Contact, Level, NameRow, SequenceKey, Ticket};
+use pando_admin::{ActorRow, CallFate, Carried, ClientError, Contact, Level, NameRow, SequenceKey, Ticket};
 
 use super::*;
 use crate::{
@@ -78,6 +78,12 @@ impl Fake {
             Request::Ticket { .. } => {
                 let contact = Contact { node: 1, key: [1; 32], addr: "127.0.0.1:4001".into() };
                 Ok(Reply::Ticket { realm: [3; 32], nodes: vec![contact] })
+            }
+            Request::Outcome { .. } => {
+                Ok(Reply::Outcome { fate: CallFate::Never, level: Level::Final, index: 9, node: 1 })
+            }
+            Request::Upgrade { .. } => {
+                Ok(Reply::Upgraded { carried: Carried::Exported { version: 4 }, index: 12, epoch: 2 })
             }
             Request::Watch { .. } => {
                 Ok(Reply::Down { target: "group/7f".into(), kind: "killed".into(), code: 0, message: String::new() })
@@ -223,6 +229,32 @@ fn a_receiver_that_refuses_is_quoted() {
     assert_eq!(failure.mend, "`log hits` has the cause");
     *desk.fake.status.lock().unwrap() = Some((0, vec![0xff]));
     assert!(desk.run("call hits add 1").unwrap_err().sentence.contains("is not CBOR"));
+}
+
+#[test]
+fn who_does_not_know_whether_a_call_happened_is_given_the_line_to_ask_with() {
+    let desk = Desk::new();
+    *desk.fake.status.lock().unwrap() = Some((Errno::TIMEOUT.code(), vec![]));
+    let mend = desk.run("call hits add 1").unwrap_err().mend;
+    assert_eq!(mend, "`outcome hits 0000000000000000-0` tells whether it happened; give it longer with --deadline");
+    assert_eq!(desk.run("outcome hits 00000000000000a1-7").unwrap(), ["it has not happened, and never will  final@9"]);
+    let Request::Outcome { target, key } = desk.last() else { panic!() };
+    assert_eq!((target.as_str(), key.incarnation, key.seq), ("hits", 0xa1, 7));
+    // What only reads has not happened in any sense.
+    *desk.fake.status.lock().unwrap() = Some((Errno::TIMEOUT.code(), vec![]));
+    assert_eq!(desk.run("call hits value").unwrap_err().mend, "give it longer with --deadline");
+}
+
+#[test]
+fn other_code_is_put_in_the_realm_before_the_switch() {
+    let desk = Desk::new();
+    let lines = desk.run("upgrade hits counter").unwrap();
+    assert!(lines[0].starts_with("hits runs counter  state of version 4 taken over  from index 12  ("), "{lines:?}");
+    let asked = desk.fake.asked.lock().unwrap();
+    assert!(matches!(asked[0], Request::HasModule { .. }) && matches!(asked[1], Request::PutModule { .. }));
+    let Request::Upgrade { target, module } = &asked[2] else { panic!() };
+    let counter = pando_bundle::get("counter").unwrap();
+    assert_eq!((target.as_str(), module), ("hits", blake3::hash(counter.wasm).as_bytes()));
 }
 
 #[test]
