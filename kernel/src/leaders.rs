@@ -127,10 +127,10 @@ impl Leaders {
 
     fn undelivered(&self, group: ActorId, to: Address, item: Item, errno: Errno) {
         let Some(kernel) = self.kernel.upgrade() else { return };
-        if let Saying::Deliver(input) = &item.saying
-            && let Some((who, input)) = undeliverable(to, input, errno)
-        {
-            kernel.deliver(to, who, input);
+        if let Saying::Deliver(input) = &item.saying {
+            for (who, input) in undeliverable(to, input, errno) {
+                kernel.deliver(to, who, input);
+            }
         }
         kernel.lanes().acknowledge(group, to, item.seq);
     }
@@ -374,6 +374,9 @@ impl Port for Leaders {
         self.set_alarms(&kernel, group, output.time_ns, output.alarms);
         for (level, text) in output.logs {
             kernel.log(Address::group(group), level, text);
+        }
+        for (who, input) in output.unsaid {
+            kernel.deliver(Address::group(group), who, input);
         }
         if let Some((epoch, module)) = output.epoch {
             self.tell_epoch(&kernel, group, epoch, module);
