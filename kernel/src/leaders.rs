@@ -337,7 +337,10 @@ impl Port for Leaders {
         let Some(kernel) = self.kernel.upgrade() else { return Err(NoModule::Absent("the node is stopping".into())) };
         kernel.modules().load(hash, Class::Replicated).map_err(|why| match why {
             ModuleStoreError::Invalid(why) => NoModule::Unfit(why.to_string()),
-            why => NoModule::Absent(why.to_string()),
+            why => {
+                kernel.modules().note_lacked(hash);
+                NoModule::Absent(why.to_string())
+            }
         })
     }
 

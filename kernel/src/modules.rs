@@ -8,7 +8,7 @@
 //! 3. Bytes count as here when they are on the disk: a replica that came to lack its module after a power cut could not go on.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -31,6 +31,7 @@ pub struct Modules {
     bytes: Tree,
     loaded: Mutex<HashMap<(ModuleHash, bool), Arc<Module>>>,
     fetching: Mutex<BTreeMap<ModuleHash, Fetch>>,
+    lacked: Mutex<BTreeSet<ModuleHash>>,
     arrivals: watch::Sender<u64>,
 }
 
@@ -66,6 +67,7 @@ impl Modules {
             bytes,
             loaded: Mutex::default(),
             fetching: Mutex::default(),
+            lacked: Mutex::default(),
             arrivals: watch::Sender::new(0),
         })
     }
@@ -78,6 +80,18 @@ impl Modules {
     /// Are they here?
     pub fn has(&self, hash: ModuleHash) -> bool {
         self.bytes.get(&hash.0).ok().flatten().is_some()
+    }
+
+    /// A replica could not go on without it.
+    pub fn note_lacked(&self, hash: ModuleHash) {
+        self.lacked.lock().insert(hash);
+    }
+
+    /// What replicas could not go on without and what is not here still.
+    pub fn lacked(&self) -> Vec<ModuleHash> {
+        let mut lacked = self.lacked.lock();
+        lacked.retain(|hash| !self.has(*hash));
+        lacked.iter().copied().collect()
     }
 
     /// Takes bytes after they have proved to be a module. Compiles, so it may take a while.

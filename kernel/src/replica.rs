@@ -115,13 +115,16 @@ pub struct Replica {
     effects: Vec<Effect>,
 }
 
+/// What stands in the reason of a replica that has stopped because a module is not on its node.
+pub const LACKS_MODULE: &str = "is missing, so this replica cannot go on";
+
 /// What all replicas say alike about a module. One that only this node lacks must not become part of the state: this
 /// replica stops, and says why.
 fn fit(hash: ModuleHash, why: NoModule) -> String {
     match why {
         NoModule::Unfit(why) => why,
         #[expect(clippy::panic, reason = "said above: only this replica stops")]
-        NoModule::Absent(why) => panic!("module {hash:.8} is missing, so this replica cannot go on: {why}"),
+        NoModule::Absent(why) => panic!("module {hash:.8} {LACKS_MODULE}: {why}"),
     }
 }
 

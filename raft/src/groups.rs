@@ -150,6 +150,14 @@ impl Groups {
         self.node.change_here(group, voters, learners).await
     }
 
+    /// Starts a replica that has stopped anew, from what the disk has: the cause is gone. A fenced one stays what it is.
+    ///
+    /// # Errors
+    /// If what the disk has cannot be read.
+    pub async fn restart(&self, group: GroupId) -> Result<(), CreateError> {
+        self.node.restart(group).await
+    }
+
     /// Ends the replica here and deletes its log and snapshots, once the group's leader has said that this node is no
     /// member any more. `via`: nodes that should know the leader.
     ///

@@ -8,11 +8,13 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Home, ModuleHash};
+use pando_raft::GroupEvent;
+use tokio::sync::broadcast;
 
 use crate::{
     node::Kernel,
     realm::ROOT,
-    replica::Port,
+    replica::{LACKS_MODULE, Port},
     root::{GroupRecord, RootCommand},
 };
 
@@ -22,13 +24,54 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(super) async fn work(kernel: &Arc<Kernel>) {
     tokio::spawn(give_up_names(kernel.clone()));
     let mut changes = kernel.root().changes();
+    let mut events = kernel.groups().watch();
     loop {
         let done = settle(kernel).await;
         let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
-        if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
-            return;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = a_stop(&mut events) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Waits until a replica here has stopped.
+async fn a_stop(events: &mut broadcast::Receiver<GroupEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(GroupEvent::Stopped { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            // The node is stopping, and so is who waits here.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Replicas that met an event of a module that is not here, as those of a node that joins while it is upgraded, go on once
+/// it is. `false`: not yet.
+async fn supply(kernel: &Arc<Kernel>, here: &BTreeSet<ActorId>) -> bool {
+    let lacks = |group: &&ActorId| {
+        let stopped = kernel.groups().status(**group).and_then(|status| status.stopped);
+        stopped.is_some_and(|why| why.contains(LACKS_MODULE))
+    };
+    let lacking: Vec<ActorId> = here.iter().filter(lacks).copied().collect();
+    if lacking.is_empty() {
+        return true;
+    }
+    for hash in kernel.modules().lacked() {
+        if let Err(why) = kernel.fetch_module(hash).await {
+            tracing::warn!(%why, "replicas wait for a module");
+            return false;
+        }
+    }
+    for group in lacking {
+        if let Err(why) = kernel.groups().restart(group).await {
+            tracing::warn!(%group, %why, "a replica could not be started again");
+            return false;
+        }
+    }
+    true
 }
 
 /// Plain actors end with their node, but nobody was left to take their names back.
@@ -62,7 +105,7 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
         .read(|root| root.is_founded().then(|| root.groups_of(kernel.id()).cloned().collect::<Vec<GroupRecord>>()));
     let Some(wanted) = wanted else { return true };
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
-    let mut done = true;
+    let mut done = supply(kernel, &here).await;
     for record in wanted.iter().filter(|record| !here.contains(&record.id)) {
         done &= host(kernel, record).await;
     }

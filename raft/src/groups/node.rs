@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures::StreamExt;
+use openraft::async_runtime::WatchReceiver;
 use openraft::{Raft, SnapshotPolicy};
 use pando_abi::NodeId;
 use pando_abi::limits::REPLICAS_MAX;
@@ -16,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::codec::record::{GroupRecord, VoteRecord};
-use crate::codec::wire::Packet;
+use crate::codec::wire::{Answer, Ask, Packet};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
@@ -31,6 +33,10 @@ use crate::replica::supervise::supervise;
 use crate::replica::{Core, GroupRaft, Notice, Replica, Seed, blocking};
 use crate::status::GroupEvent;
 
+/// How often the first founder of a group looks whether the others are there.
+const FOUND_TRIES: u32 = 40;
+/// The pause between.
+const FOUND_PAUSE: Duration = Duration::from_millis(20);
 /// Groups that are restarted at once.
 const RESTARTS_AT_ONCE: usize = 8;
 /// Events kept for a slow receiver.
@@ -250,10 +256,14 @@ impl Node {
         if let Some(raft) = replica.running()
             && record.founders.first() == Some(&self.id)
             && !raft.is_initialized().await.map_err(|e| e.to_string())?
-            && let Err(e) = raft.initialize(record.founders.iter().copied().collect::<BTreeSet<_>>()).await
         {
-            // A leader may have found it meanwhile, which is as good.
-            tracing::debug!(%group, %e, "not initialised");
+            match raft.initialize(record.founders.iter().copied().collect::<BTreeSet<_>>()).await {
+                Ok(()) => {
+                    _ = self.runtime.spawn(found(self.link.clone(), group, raft.clone(), record.founders.clone()))
+                }
+                // A leader may have found it meanwhile, which is as good.
+                Err(e) => tracing::debug!(%group, %e, "not initialised"),
+            }
         }
         Ok(())
     }
@@ -277,6 +287,18 @@ impl Node {
             self.disk.seat_group(replica.core.group).await.map_err(|e| e.to_string())?;
             replica.joining.store(false, Ordering::Relaxed);
             raft.runtime_config().elect(true);
+        }
+        Ok(())
+    }
+
+    /// See [`crate::Groups::restart`].
+    pub(crate) async fn restart(&self, group: GroupId) -> Result<(), CreateError> {
+        let _one = self.beginning.lock().await;
+        let stopped = self.replica(group).filter(|r| r.core.halted().is_some() && !r.core.is_fenced());
+        let record = self.disk.groups().into_iter().find(|(id, _)| *id == group);
+        if let (Some(stopped), Some((_, record)), false) = (stopped, record, self.closed.load(Ordering::Relaxed)) {
+            stopped.end().await;
+            self.begin(group, &record, false).await.map_err(CreateError::Stopped)?;
         }
         Ok(())
     }
@@ -357,6 +379,27 @@ impl Node {
                 let _ = self.events.send(GroupEvent::Diverged { group, index });
             }
         }
+    }
+}
+
+/// Has the first founder elected as soon as the others are there: without it a new group would wait for an election's silence.
+async fn found(link: Arc<Link>, group: GroupId, raft: GroupRaft, founders: Vec<u64>) {
+    for _ in 0..FOUND_TRIES {
+        if raft.server_metrics().borrow_watched().current_leader.is_some() {
+            return;
+        }
+        let others = founders.iter().skip(1).map(|other| {
+            let ask = Ask::ReadIndex { timeout_ms: 0 };
+            link.ask(NodeId(*other as u32), group, ask, false, FOUND_PAUSE * 10)
+        });
+        let answers = futures::future::join_all(others).await;
+        let there = answers.into_iter().filter(|answer| !matches!(answer, Err(_) | Ok(Answer::Unknown))).count();
+        if (there + 1) * 2 > founders.len() {
+            // If it has ended meanwhile, somebody else says so.
+            let _ = raft.trigger().elect(false).await;
+            return;
+        }
+        tokio::time::sleep(FOUND_PAUSE).await;
     }
 }
 

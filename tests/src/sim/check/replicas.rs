@@ -4,11 +4,12 @@
 //! 2. State-machine safety and log matching: replicas that have applied the same index have the same chain, and at the
 //!    same agreed index the same root, for ever.
 //! 3. What was applied stays: while a node and its replica live, the applied index never goes down.
-//! 4. No replica is fenced, or stops but for a rotten disk, and none calls another one odd.
+//! 4. No replica is fenced, or stops but for a rotten disk or until its module has come, and none calls another one odd.
 
 use std::collections::BTreeMap;
 
 use pando_abi::ActorId;
+use pando_kernel::replica::LACKS_MODULE;
 use pando_raft::Role;
 
 use crate::sim::world::World;
@@ -39,6 +40,7 @@ impl Replicas {
                 let Some(status) = kernel.groups().status(group) else { continue };
                 if let Some(why) = &status.stopped
                     && !machine.disk.is_hurt()
+                    && !why.contains(LACKS_MODULE)
                 {
                     found.push(format!("the replica of {group:.8} on {id} has stopped: {why}"));
                 }
