@@ -23,7 +23,7 @@ use pando_scheduler::{Header, Outcome, Runnable, TimerId, TimerSink, Turn};
 use parking_lot::Mutex;
 
 use crate::{
-    input::{Action, Alarm, Input, SpawnOrder, Standing, exit, undeliverable},
+    input::{Action, Alarm, Input, SpawnOrder, Standing, exit},
     launch,
     node::Kernel,
     process::{Identity, Moment, Process},
@@ -407,8 +407,8 @@ impl Cell {
             // Who wants to know of the end is told how it was, which the kernel remembers by now.
             if matches!(input, Input::Watch { .. } | Input::Link { .. }) {
                 kernel.deliver(self.address, self.address, input);
-            } else if let Some((to, input)) = undeliverable(self.address, &input, Errno::DEAD) {
-                kernel.deliver(self.address, to, input);
+            } else {
+                kernel.undelivered(self.address, &input, Errno::DEAD);
             }
         }
     }

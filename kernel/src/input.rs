@@ -5,8 +5,8 @@
 
 #![allow(missing_docs, reason = "fields of variants that say what they are, and what rkyv derives")]
 
-use pando_abi::{ActorId, Address, ExitKind, SpawnSpec};
-use pando_actors::{Body, Capability, Exit, Handles, Message};
+use pando_abi::{ActorId, Address, Errno, ExitKind, SpawnSpec};
+use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message};
 
 /// (origin, incarnation, seq): the same key is the same message, however often it arrives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -177,34 +177,82 @@ pub fn exit(kind: ExitKind, message: impl Into<String>) -> Exit {
     Exit { kind, code: 0, message: message.into() }
 }
 
-/// What the sender of an undeliverable input is told, if anything: (to whom, what).
-pub fn undeliverable(to: Address, input: &Input, errno: pando_abi::Errno) -> Option<(Address, Input)> {
+/// Whom an input that cannot be delivered concerns, and what they are told: its sender; and those who wait for an answer
+/// through reply handles that it carried, for there is one of each, and it is lost.
+pub fn undeliverable(to: Address, input: &Input, errno: Errno) -> Vec<(Address, Input)> {
     let gone = || Input::Down {
         target: to,
         exit: match errno {
-            pando_abi::Errno::UNREACHABLE => exit(ExitKind::NodeDown, "its node cannot be reached"),
+            Errno::UNREACHABLE => exit(ExitKind::NodeDown, "its node cannot be reached"),
             _ => exit(ExitKind::NoActor, "no such actor"),
         },
     };
-    match input {
+    let told = match input {
         Input::Message(delivery) => Some(match delivery.reply {
-            Some(reply) => (
-                reply.address,
-                Input::Reply {
-                    token: reply.token,
-                    status: errno.code(),
-                    message: Message::default(),
-                    standing: Standing::default(),
-                },
-            ),
+            Some(reply) => refusal(reply, errno),
             None => (delivery.from, Input::Bounce { status: errno.code(), count: 1 }),
         }),
-        Input::Outcome { reply, .. } => {
-            let (message, standing) = (Message::default(), Standing::default());
-            Some((reply.address, Input::Reply { token: reply.token, status: errno.code(), message, standing }))
-        }
+        Input::Outcome { reply, .. } => Some(refusal(*reply, errno)),
         Input::Watch { watcher, .. } => Some((*watcher, gone())),
         Input::Link { peer, .. } => Some((*peer, gone())),
         _ => None,
+    };
+    let carried: &[Capability] = match input {
+        Input::Message(delivery) => &delivery.message.handles,
+        Input::Reply { message, .. } => &message.handles,
+        _ => &[],
+    };
+    told.into_iter().chain(stranded(carried, errno)).collect()
+}
+
+/// What those are told who wait for an answer through reply handles among these, which reached nobody.
+pub fn stranded(handles: &[Capability], errno: Errno) -> impl Iterator<Item = (Address, Input)> + '_ {
+    // To them it matters only whether somebody may answer yet.
+    let errno = match errno {
+        Errno::UNREACHABLE | Errno::NO_QUORUM | Errno::TIMEOUT => errno,
+        _ => Errno::NO_REPLY,
+    };
+    let waiting = handles.iter().filter(|handle| handle.kind == CapKind::Reply);
+    waiting.map(move |handle| refusal(ReplyTo { address: handle.address, token: handle.token }, errno))
+}
+
+fn refusal(to: ReplyTo, errno: Errno) -> (Address, Input) {
+    let (message, standing) = (Message::default(), Standing::default());
+    (to.address, Input::Reply { token: to.token, status: errno.code(), message, standing })
+}
+
+#[cfg(test)]
+mod tests {
+    use pando_abi::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_through_a_reply_handle_that_reached_nobody_is_told() {
+        let at = |n: u8| Address::actor(NodeId(1), ActorId([n; 16]));
+        let handles = [Capability::reply(at(7), 70), Capability::actor(at(8), pando_abi::Rights::PEER)];
+        let message = Message { handles: Handles::from_slice(&handles), ..Message::default() };
+        let delivery =
+            Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message: message.clone() };
+        let sent = Input::Message(Box::new(delivery.clone()));
+        let asked = ReplyTo { address: at(1), token: 10 };
+        let called = Input::Message(Box::new(Delivery { reply: Some(asked), ..delivery }));
+        let answered = Input::Reply { token: 3, status: 0, message, standing: Standing::default() };
+        let status = |errno: Errno| errno.code();
+        for (input, errno, wanted) in [
+            (&sent, Errno::FULL, vec![(at(1), 0, status(Errno::FULL)), (at(7), 70, status(Errno::NO_REPLY))]),
+            (&called, Errno::DEAD, vec![(at(1), 10, status(Errno::DEAD)), (at(7), 70, status(Errno::NO_REPLY))]),
+            (&answered, Errno::UNREACHABLE, vec![(at(7), 70, status(Errno::UNREACHABLE))]),
+        ] {
+            let told: Vec<_> = undeliverable(at(2), input, errno)
+                .into_iter()
+                .map(|(to, input)| match input {
+                    Input::Bounce { status, .. } => (to, 0, status),
+                    Input::Reply { token, status, .. } => (to, token, status),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(told, wanted);
+        }
     }
 }

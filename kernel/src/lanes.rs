@@ -319,11 +319,11 @@ fn gone(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem, exit: &pando_actor
     let to = Address::group(group);
     let told = match &item.input {
         Input::Watch { watcher: who, .. } | Input::Link { peer: who, .. } => {
-            Some((*who, Input::Down { target: to, exit: exit.clone() }))
+            vec![(*who, Input::Down { target: to, exit: exit.clone() })]
         }
         input => undeliverable(to, input, Errno::DEAD),
     };
-    if let Some((who, input)) = told {
+    for (who, input) in told {
         kernel.deliver(to, who, input);
     }
     if let Some(fate) = item.fate {
@@ -336,10 +336,16 @@ fn give_up(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem) -> Option<LaneI
     let to = Address::group(group);
     // A stamped input is its speaker's to try again.
     if item.stamp.is_none() {
-        match undeliverable(to, &item.input, Errno::NO_QUORUM) {
-            Some((who, input)) => kernel.deliver(to, who, input),
-            None if item.fate.is_none() => return Some(item),
-            None => {}
+        let told = match &item.input {
+            // Whatever it carries: its asker waits for it.
+            Input::Reply { .. } => Vec::new(),
+            input => undeliverable(to, input, Errno::NO_QUORUM),
+        };
+        if told.is_empty() && item.fate.is_none() {
+            return Some(item);
+        }
+        for (who, input) in told {
+            kernel.deliver(to, who, input);
         }
     }
     if let Some(fate) = item.fate {

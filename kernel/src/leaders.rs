@@ -142,7 +142,7 @@ impl Leaders {
         let Some(kernel) = self.kernel.upgrade() else { return };
         match &item.saying {
             Saying::Deliver(input) => {
-                if let Some((who, input)) = undeliverable(to, input, errno) {
+                for (who, input) in undeliverable(to, input, errno) {
                     kernel.deliver(to, who, input);
                 }
             }
@@ -401,6 +401,9 @@ impl Port for Leaders {
         self.set_alarms(&kernel, group, output.time_ns, output.alarms);
         for (level, text) in output.logs {
             kernel.log(Address::group(group), level, text);
+        }
+        for (who, input) in output.unsaid {
+            kernel.deliver(Address::group(group), who, input);
         }
         if let Some((epoch, module)) = output.epoch {
             self.tell_epoch(&kernel, group, epoch, module);

@@ -47,13 +47,13 @@ pub struct Outbox {
     items: BTreeMap<(Address, u64), (u64, Saying)>,
 }
 
-/// Unacknowledged items at most, before the group's further sends are refused with `LIMIT` as bounces.
+/// Unacknowledged items at most. What a group says beyond them comes back to it with `FULL`.
 pub const ITEMS_MAX: usize = 4 * limits::EFFECTS_MAX;
 
 impl Outbox {
     /// Numbers a saying and keeps it. `None`: the outbox is full.
     pub fn push(&mut self, to: Address, index: u64, saying: Saying) -> Option<Item> {
-        if self.items.len() >= ITEMS_MAX {
+        if self.is_full() {
             return None;
         }
         let next = self.next.entry(to).or_insert(1);
@@ -79,6 +79,11 @@ impl Outbox {
             saying: saying.clone(),
         };
         self.items.iter().map(item).collect()
+    }
+
+    /// Does nothing more fit?
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= ITEMS_MAX
     }
 
     /// How many are unacknowledged.

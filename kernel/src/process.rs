@@ -238,6 +238,7 @@ impl Process {
                     return stepped;
                 }
                 // Its handles did not fit. The call is answered nevertheless: without them, and with the reason.
+                strand(actions, &message.handles);
                 event.status = Errno::FULL.code();
                 event.body = &[];
                 event.handles = &[];
@@ -373,7 +374,7 @@ impl Process {
         if self.is_revoked(delivery.grant) {
             let input = Input::Message(Box::new(delivery));
             let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
-            actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
+            actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
             return Stepped::default();
         }
         let query = delivery.flags & call_flags::QUERY != 0;
@@ -417,6 +418,9 @@ impl Process {
         if let (false, None) = (stepped.ran, delivery.reply) {
             let input = Input::Bounce { status: Errno::FULL.code(), count: 1 };
             actions.push(Action::Deliver { to: delivery.from, input });
+        }
+        if !stepped.ran {
+            strand(actions, &delivery.message.handles);
         }
         stepped
     }
@@ -547,6 +551,12 @@ impl Process {
         let number = sealed & ((1 << TOKEN_BITS) - 1);
         (self.seal(number) == sealed).then_some(number)
     }
+}
+
+/// Tells those who wait for an answer through reply handles that did not fit.
+fn strand(actions: &mut Vec<Action>, handles: &[Capability]) {
+    let told = crate::input::stranded(handles, Errno::FULL);
+    actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
 }
 
 fn answer(actions: &mut Vec<Action>, to: Option<ReplyTo>, status: u16, message: Message, standing: Standing) {

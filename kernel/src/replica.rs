@@ -136,6 +136,8 @@ pub struct Output {
     pub alarms: Vec<(Option<u64>, Alarm)>,
     /// Lines that the actor wrote: level, text.
     pub logs: Vec<(u8, String)>,
+    /// Who has to be told that the outbox was full, and what: the group itself by way of its log, and those who wait.
+    pub unsaid: Vec<(Address, Input)>,
     /// An epoch that began, and the module that runs in it.
     pub epoch: Option<(u32, ModuleHash)>,
     /// Did the group end?
@@ -200,7 +202,7 @@ impl Replica {
                 &Input::Message(Box::new(delivery)),
                 Errno::DEAD,
             );
-            actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
+            actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
             return actions;
         };
         let moment = Moment { now_ns: self.time_ns, seed, standing };
@@ -331,18 +333,24 @@ impl Replica {
         }
     }
 
-    /// `false`: it cannot be said.
+    /// `false`: it cannot be said. Who waits for it is told.
     fn say(&mut self, to: Address, saying: Saying, index: u64, out: &mut Output) -> bool {
-        match self.outbox.push(to, index, saying) {
-            Some(item) => {
-                out.items.push(item);
-                true
-            }
-            None => {
-                out.logs.push((1, format!("the outbox is full; something to {to} was not said")));
-                false
+        if !self.outbox.is_full() {
+            out.items.extend(self.outbox.push(to, index, saying));
+            return true;
+        }
+        if out.unsaid.is_empty() {
+            out.logs.push((1, format!("the outbox is full; something to {to} was not said")));
+        }
+        if let Saying::Deliver(input) = &saying {
+            for (who, told) in crate::input::undeliverable(to, input, Errno::FULL) {
+                match (out.unsaid.last_mut(), &told) {
+                    (Some((last, Input::Bounce { count, .. })), Input::Bounce { .. }) if *last == who => *count += 1,
+                    _ => out.unsaid.push((who, told)),
+                }
             }
         }
+        false
     }
 
     fn over(&mut self, why: Exit, moment: Moment, out: &mut Output) {
@@ -430,6 +438,7 @@ impl Replica {
         if self.leading {
             let ended = out.ended;
             if !out.items.is_empty() || !out.alarms.is_empty() || !out.logs.is_empty() || out.epoch.is_some() {
+                // What was not said has left a line in the log.
                 self.port.effects(self.group, out);
             }
             if let (true, Some(why)) = (ended, &self.ended) {

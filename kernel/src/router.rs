@@ -84,7 +84,7 @@ impl Kernel {
 
     /// Tells the sender.
     pub fn undelivered(self: &Arc<Self>, to: Address, input: &Input, errno: Errno) {
-        if let Some((who, input)) = undeliverable(to, input, errno) {
+        for (who, input) in undeliverable(to, input, errno) {
             self.deliver(to, who, input);
         }
     }

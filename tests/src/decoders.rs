@@ -114,10 +114,10 @@ pub fn input(samples: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Bytes of memory that reading so many bytes may take: the bytes once more for their alignment, the values that they become, and
-/// what an error says.
-pub fn memory_max(len: usize) -> usize {
-    (64 << 10) + 48 * len
+/// Bytes of memory that a decoder may take for so many bytes: the bytes once more for their alignment, the values that they become,
+/// and what an error says. A text of 64 KiB at most is cut into tokens, which take more than a letter.
+pub fn memory_max(name: &str, len: usize) -> usize {
+    (64 << 10) + len * if name == "interface text" { 160 } else { 48 }
 }
 
 fn requests() -> Vec<Request> {

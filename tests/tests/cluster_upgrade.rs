@@ -295,3 +295,46 @@ fn an_actor_of_the_first_version_becomes_the_third_by_way_of_the_second_and_dire
     says("upgrade steps counter", "does not export pando_import_state");
     says("call steps cents 1", "803");
 }
+
+const WAITS: &str = r#"#![no_std]
+use pando::prelude::*;
+
+#[derive(Default)]
+pub struct Waits {
+    value: i64,
+}
+
+#[pando::actor(layout = "one")]
+impl Waits {
+    async fn later(this: This<Self>, by: i64) {
+        pando::sleep(Duration::from_secs(8)).await;
+        this.with(|s| s.value += by);
+    }
+    fn add(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+}
+"#;
+
+#[test]
+fn an_async_method_that_waits_goes_on_in_other_code_where_the_layout_is_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut shell = Shell::start(&["up", "--ephemeral", "--keep-going"], None, Some(folder.path()));
+    assert!(!shell.tell("new waits").contains("error"));
+    write_version(folder.path(), "waits", WAITS);
+    for (name, how) in [("group", "--replicas 3"), ("plain", "")] {
+        shell.tell(&format!("spawn ./waits {how} --name {name} --deadline 80s"));
+        assert!(shell.tell(&format!("call {name} add 1")).starts_with('1'), "{name}");
+    }
+    // Built before anybody waits: a compiler may take longer than they do.
+    write_version(folder.path(), "waits", &WAITS.replace("self.value += by;", "self.value += 1_000 * by;"));
+    shell.tell("spawn ./waits --name other --deadline 80s");
+    for name in ["group", "plain"] {
+        shell.tell(&format!("send {name} later 40"));
+        let said = shell.tell(&format!("upgrade {name} ./waits"));
+        assert!(said.contains("memory kept"), "{said}");
+        shell.until(&format!("call {name} add 0"), |said| said.starts_with("41"));
+        assert!(shell.tell(&format!("call {name} add 1")).starts_with("1041"), "the code is the new one");
+    }
+}

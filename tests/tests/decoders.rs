@@ -34,9 +34,9 @@ fn inputs(samples: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..600), 9 => damaged]
 }
 
-fn reads(read: fn(&[u8]) -> bool, bytes: &[u8]) -> Result<bool, TestCaseError> {
+fn reads(name: &str, read: fn(&[u8]) -> bool, bytes: &[u8]) -> Result<bool, TestCaseError> {
     let (taken, peak) = memory::peak(|| read(bytes));
-    prop_assert!(peak <= memory_max(bytes.len()), "{peak} bytes of memory for {} bytes", bytes.len());
+    prop_assert!(peak <= memory_max(name, bytes.len()), "{peak} bytes of memory for {} bytes", bytes.len());
     Ok(taken)
 }
 
@@ -58,7 +58,7 @@ fn every_decoder_reads_or_refuses_any_bytes_within_its_memory() {
         // What is built once is not the input's.
         samples.iter().for_each(|sample| _ = read(sample));
         let mut runner = TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
-        let ran = runner.run(&inputs(samples), |bytes| reads(read, &bytes).map(drop));
+        let ran = runner.run(&inputs(samples), |bytes| reads(name, read, &bytes).map(drop));
         if let Err(why) = ran {
             complaints.push(format!("{name}: {why}"));
         }
@@ -75,7 +75,7 @@ fn a_decoder_that_believes_a_length_or_panics_is_caught() {
     let rash: Row = ("rash", vec![vec![0; 16]], |bytes| bytes[bytes[0] as usize % 32] == 0);
     for (name, samples, read) in [greedy, rash] {
         let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
-        let ran = TestRunner::new(config).run(&inputs(samples), |bytes| reads(read, &bytes).map(drop));
+        let ran = TestRunner::new(config).run(&inputs(samples), |bytes| reads(name, read, &bytes).map(drop));
         assert!(ran.is_err(), "{name} was not caught");
     }
 }

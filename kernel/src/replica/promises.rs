@@ -21,12 +21,13 @@ use crate::{
     wire,
 };
 
-/// Byte 0: 0 add one and answer value + `BASE`; 1 keep the caller waiting; 2 trap.
+/// Byte 0: 0 add one and answer value + `BASE`; 1 keep the caller waiting; 2 trap; 3 send 16,000 messages to a friend.
 fn text(base: u32, import: &str) -> String {
     format!(
         r#"(module
         (import "pando_1" "reply" (func $reply (param i32 i32 i32 i32 i32 i32) (result i32)))
         (import "pando_1" "exit" (func $exit (param i32 i32 i32)))
+        (import "pando_1" "send" (func $send (param i32 i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1)
         (func (export "pando_inbox") (param i32) (result i32) (i32.const 1024))
         (func $body (result i32)
@@ -36,6 +37,11 @@ fn text(base: u32, import: &str) -> String {
           (if (i32.ne (i32.load16_u (i32.const 1024)) (i32.const 1)) (then (return)))
           (local.set $n (i32.load8_u (call $body)))
           (if (i32.eq (local.get $n) (i32.const 2)) (then (unreachable)))
+          (if (i32.eq (local.get $n) (i32.const 3)) (then
+            (loop $more
+              (drop (call $send (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+              (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 16003))))
+            (return)))
           (if (i32.eqz (local.get $n)) (then
             (i64.store (i32.const 4096) (i64.add (i64.load (i32.const 4096)) (i64.const 1)))
             (i64.store (i32.const 512) (i64.add (i64.load (i32.const 4096)) (i64.const {base})))
@@ -64,6 +70,7 @@ struct Node {
     modules: Mutex<BTreeMap<ModuleHash, Arc<Module>>>,
     said: Mutex<Vec<Item>>,
     epochs: Mutex<Vec<(u32, ModuleHash)>>,
+    unsaid: Mutex<Vec<(Address, Input)>>,
 }
 
 impl Port for Node {
@@ -77,8 +84,13 @@ impl Port for Node {
     fn effects(&self, _: ActorId, output: Output) {
         self.said.lock().extend(output.items);
         self.epochs.lock().extend(output.epoch);
+        self.unsaid.lock().extend(output.unsaid);
     }
     fn ended(&self, _: ActorId, _: &Exit) {}
+}
+
+fn friend() -> Address {
+    Address::actor(NodeId(2), ActorId([66; 16]))
 }
 
 const GROUP: ActorId = ActorId([5; 16]);
@@ -106,7 +118,7 @@ impl World {
             child: Address::group(GROUP),
             spec,
             args: Body::new(),
-            handles: Handles::new(),
+            handles: Handles::from_slice(&[Capability::actor(friend(), Rights::PEER)]),
             parent: Capability::actor(Address::actor(NodeId(1), ActorId([99; 16])), Rights::NONE),
             realm: None,
         };
@@ -288,4 +300,28 @@ fn what_became_of_a_call_is_known_whoever_leads_and_whatever_life_it_is() {
         world.replicas[2].restore(&image).unwrap();
     }
     assert_eq!(world.value(8), 1_001, "what was fenced has not counted");
+}
+
+#[test]
+fn what_does_not_fit_the_outbox_comes_back_to_the_group_by_its_log() {
+    let mut world = World::new(&[&load(&text(0, ""))]);
+    let fit = crate::outbox::ITEMS_MAX as u64;
+    for n in 0..=fit / 16_000 {
+        assert!(world.nodes[0].unsaid.lock().is_empty(), "{n} times 16,000 fit");
+        world.call(&[3], n + 1);
+    }
+    let told = std::mem::take(&mut *world.nodes[0].unsaid.lock());
+    let over = (fit / 16_000 + 1) * 16_000 - fit;
+    match &told[..] {
+        [(to, Input::Bounce { status, count })] => {
+            assert_eq!((*to, *status, *count), (Address::group(GROUP), Errno::FULL.code(), over));
+        }
+        other => panic!("{other:?}"),
+    }
+    // Once they are heard there is room again.
+    let batch = Batch { acks: vec![(friend().into(), 100)], items: Vec::new() };
+    world.log(BATCH, wire::encode(&batch));
+    world.call(&[3], 50);
+    let told = std::mem::take(&mut *world.nodes[0].unsaid.lock());
+    assert!(matches!(told[..], [(_, Input::Bounce { count: 15_900, .. })]), "{told:?}");
 }

@@ -88,6 +88,8 @@ fn guest(contract: &[u8], noise: &mut Noise) -> Config {
         gc_enabled: false,
         memory64_enabled: false,
         relaxed_simd_enabled: false,
+        // With them come references to things of the host's, which are not taken.
+        reference_types_enabled: noise.below(6) == 0,
         threads_enabled: false,
         custom_page_sizes_enabled: noise.below(4) == 0,
         // Tables that change make a module that has no images: half of them may.
@@ -95,6 +97,8 @@ fn guest(contract: &[u8], noise: &mut Noise) -> Config {
         max_element_segments: noise.below(4) as usize,
         disallow_traps: noise.below(4) == 0,
         max_memory32_bytes: 8 << 20,
+        // The one that must be exported comes on top.
+        max_memories: 0,
         max_table_elements: 10_000,
         ..anything(contract)
     }
@@ -105,7 +109,7 @@ fn anything(contract: &[u8]) -> Config {
         available_imports: Some(contract.to_vec()),
         exports: Some(contract.to_vec()),
         max_funcs: 12,
-        max_instructions: 150,
+        max_instructions: 120,
         max_imports: 20,
         min_imports: 3,
         max_globals: 8,

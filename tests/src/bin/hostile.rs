@@ -109,7 +109,7 @@ fn decoders(inputs: u64, seed: u64, only: Option<u64>) -> Result<(), String> {
         let tried = catch_unwind(AssertUnwindSafe(|| memory::peak(|| read(&bytes))));
         let again = format!("{name}: again: hostile decoders --seed {seed} --only {n}");
         let (taken, peak) = tried.map_err(|_| format!("a panic; {again}"))?;
-        if peak > memory_max(bytes.len()) {
+        if peak > memory_max(name, bytes.len()) {
             return Err(format!("{peak} bytes of memory for {} bytes; {again}", bytes.len()));
         }
         let count = counts.entry(name).or_default();

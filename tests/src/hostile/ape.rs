@@ -29,7 +29,7 @@ pub const TEXT_BYTES: usize = 4096;
 /// Where the zeros start.
 pub const ZEROS: usize = 0x10000;
 /// Bytes of memory.
-pub const MEMORY: usize = 40 << 16;
+pub const MEMORY: usize = 18 << 16;
 /// See the module.
 pub const MARK: i64 = 0x7ace_0000;
 /// Handles that an order may bring.
