@@ -3,6 +3,12 @@
 //! A row is a name, valid bytes, and a function that reads bytes and says whether they were taken. It panics if a promise is broken:
 //! what is taken is written and read again as it was, and a command that a member forged leaves the root group's rules whole.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "for tests, which it tells by a panic that a promise is broken"
+)]
+
 use std::sync::{Arc, OnceLock};
 
 use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId, RealmId, SpawnSpec, id::service};

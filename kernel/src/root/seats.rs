@@ -113,8 +113,7 @@ impl Root {
     pub(super) fn set_voters(&mut self, id: ActorId, mut voters: Vec<u32>) -> Answer {
         let group = self.alive_group(id)?;
         voters.sort_unstable();
-        if voters.is_empty() || voters.len() > limits::REPLICAS_MAX || voters.windows(2).any(|pair| pair[0] == pair[1])
-        {
+        if voters.is_empty() || voters.len() > limits::REPLICAS_MAX || voters.array_windows().any(|[a, b]| a == b) {
             let text = format!("a group has 1 to {} voters, none twice", limits::REPLICAS_MAX);
             return refuse(Errno::BAD_REQUEST, text, "name each node once");
         }

@@ -305,10 +305,8 @@ impl Node {
         let (mut turn, mut hint) = (0, None);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || asked.is_empty() {
-                return Err(LeaveError::NoQuorum);
-            }
-            let to: NodeId = hint.take().unwrap_or_else(|| asked[turn % asked.len()]);
+            let to: Option<NodeId> = hint.take().or_else(|| asked.iter().cycle().nth(turn).copied());
+            let Some(to) = to.filter(|_| !left.is_zero()) else { return Err(LeaveError::NoQuorum) };
             turn += 1;
             match self.link.ask(to, group, Ask::Leave, false, left.min(LEAVE_MAX / 2)).await {
                 Ok(Answer::Done) => break,

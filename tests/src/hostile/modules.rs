@@ -151,7 +151,7 @@ fn events() -> Vec<(Event<'static>, bool)> {
 
 fn deal(actor: &mut Actor, event: &Event<'_>, query: bool) -> (Handled, Vec<Effect>) {
     let mut effects = Vec::new();
-    let handled = timed(LIMITS.handler_ms.into(), || {
+    let handled = timed(LIMITS.handler_ms, || {
         if query { actor.query(event, &mut effects) } else { actor.handle(event, &mut effects) }
     });
     (handled, effects)
