@@ -76,6 +76,8 @@ pub struct Report {
     pub raft: (usize, usize),
     /// Boots.
     pub boots: u64,
+    /// What people asked for, and what they were told.
+    pub history: Vec<people::Deed>,
     /// What the nemesis did, with when.
     pub deeds: Vec<(Duration, String)>,
 }
@@ -363,6 +365,7 @@ impl Run {
                 Fate::Unknown => self.report.calls.2 += 1,
             }
         }
+        self.report.history = board.history.clone();
         if let Some(audit) = &board.audit {
             self.trace.note_text(&format!("{audit:?}"));
         }

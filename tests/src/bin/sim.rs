@@ -3,6 +3,8 @@
 //! `cargo run --release -p pando-tests --bin sim -- --seed 1 --minutes 10`
 
 use std::{
+    fs::File,
+    io::Write,
     process::ExitCode,
     sync::{
         Mutex,
@@ -12,7 +14,11 @@ use std::{
 };
 
 use clap::Parser;
-use pando_tests::sim::{self, Options, Report};
+use pando_admin::Level;
+use pando_tests::sim::{
+    self, Options, Report,
+    people::{Fate, Wish},
+};
 
 /// Runs whole realms from seeds and checks what must hold.
 #[derive(Parser)]
@@ -45,6 +51,30 @@ struct Args {
     /// Print a line only for seeds that fail.
     #[arg(long)]
     quiet: bool,
+    /// Write what was asked of the counters, and when, to this file: for `tests/porcupine`.
+    #[arg(long)]
+    histories: Option<std::path::PathBuf>,
+}
+
+/// The operations on counters, a line each.
+fn operations(seed: u64, report: &Report) -> String {
+    let mut lines = String::new();
+    for deed in &report.history {
+        let (tally, kind) = match deed.wish {
+            Wish::Add { tally } => (tally, "add"),
+            Wish::Read { tally, level: Level::Linear } => (tally, "read"),
+            _ => continue,
+        };
+        let called = deed.called.as_nanos();
+        match (&deed.fate, deed.ended) {
+            (Fate::Answered { number, .. }, Some(ended)) => {
+                lines.push_str(&format!("{seed} {tally} {kind} {called} {} {number}\n", ended.as_nanos()));
+            }
+            (Fate::Unknown, _) if kind == "add" => lines.push_str(&format!("{seed} {tally} add {called} - -\n")),
+            _ => {}
+        }
+    }
+    lines
 }
 
 fn line(seed: u64, report: &Report, took: Duration) -> String {
@@ -78,6 +108,13 @@ fn main() -> ExitCode {
     let limit = args.minutes.map(|m| Duration::from_secs_f64(m * 60.0));
     let (next, failures, done) = (AtomicU64::new(args.seed), AtomicUsize::new(0), AtomicU64::new(0));
     let out = Mutex::new(());
+    let histories = args.histories.as_ref().map(|path| {
+        let file = File::create(path).unwrap_or_else(|e| {
+            eprintln!("error: {} cannot be written: {e}", path.display());
+            std::process::exit(2);
+        });
+        Mutex::new(file)
+    });
     println!(
         "{:>8}  {:>5} {:>8}  {:>9}  {:>8}  {:>6} {:>6} {:>6}  {:>6} {:>7}  {:16}",
         "seed", "nodes", "replicas", "simulated", "took", "done", "refus.", "unkn.", "terms", "compar.", "trace"
@@ -99,6 +136,12 @@ fn main() -> ExitCode {
             }
         }
         done.fetch_add(1, Ordering::Relaxed);
+        if let Some(file) = &histories
+            && let Err(e) = file.lock().expect("no panic").write_all(operations(seed, &report).as_bytes())
+        {
+            eprintln!("error: the histories cannot be written: {e}");
+            std::process::exit(2);
+        }
         let _one = out.lock();
         let failed = !report.found.is_empty();
         if failed || !args.quiet {
