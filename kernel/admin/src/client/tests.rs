@@ -7,6 +7,7 @@ use super::*;
 
 /// What a fake node does with the next thing that it is asked.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of them")]
 enum Will {
     Answer(Reply),
     /// Takes the request and dies.
