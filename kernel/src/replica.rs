@@ -12,6 +12,7 @@
 //! 5. The epoch (engine, ABI, module, limits) stands in the state; it changes by an entry of the log and by nothing else.
 
 pub mod entry;
+mod lack;
 #[cfg(test)]
 mod promises;
 pub mod state;
@@ -20,6 +21,8 @@ mod upgrade;
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome, UPGRADE};
+use lack::fit;
+pub use lack::{LACKS_MODULE, NoModule};
 use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
 use pando_actors::{Actor, Effect, Exit, Limits, Module};
@@ -54,15 +57,6 @@ pub trait Port: Send + Sync {
     fn effects(&self, group: ActorId, output: Output);
     /// The group has ended.
     fn ended(&self, group: ActorId, exit: &Exit);
-}
-
-/// Why a replica has no module.
-#[derive(Debug)]
-pub enum NoModule {
-    /// It cannot run replicated; so say all nodes.
-    Unfit(String),
-    /// This node has lost it.
-    Absent(String),
 }
 
 /// What a new leader has to take up.
@@ -113,19 +107,6 @@ pub struct Replica {
     living: Option<Living>,
     ended: Option<Exit>,
     effects: Vec<Effect>,
-}
-
-/// What stands in the reason of a replica that has stopped because a module is not on its node.
-pub const LACKS_MODULE: &str = "is missing, so this replica cannot go on";
-
-/// What all replicas say alike about a module. One that only this node lacks must not become part of the state: this
-/// replica stops, and says why.
-fn fit(hash: ModuleHash, why: NoModule) -> String {
-    match why {
-        NoModule::Unfit(why) => why,
-        #[expect(clippy::panic, reason = "said above: only this replica stops")]
-        NoModule::Absent(why) => panic!("module {hash:.8} {LACKS_MODULE}: {why}"),
-    }
 }
 
 /// What applying gave, beside the state.
