@@ -8,7 +8,8 @@
 //! everybody must answer and agree. Then all is ended, and nothing may be left.
 //!
 //! 1. The same seed gives the same run, to the last message: [`Report::trace`].
-//! 2. A panic anywhere is a failure, except of the log engine on a disk that was told to fail.
+//! 2. A panic anywhere is a failure, except of the log engine on a disk that was told to fail, and of a replica that has to
+//!    wait for a module.
 
 pub mod check;
 pub mod disk;
@@ -24,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use pando_kernel::replica::LACKS_MODULE;
 use parking_lot::Mutex;
 
 use self::{
@@ -111,9 +113,11 @@ fn all_panics() -> Vec<String> {
     PANICS.with_borrow_mut(|panics| panics.as_mut().map(std::mem::take).unwrap_or_default())
 }
 
-/// Panics since the last call, but for those that a failing disk causes in the log engine.
+/// Panics since the last call, but for those that a failing disk causes in the log engine, and those of a replica that waits
+/// for a module.
 fn panics() -> Vec<String> {
-    all_panics().into_iter().filter(|text| !text.contains("raft-engine")).collect()
+    let meant = |text: &String| text.contains("raft-engine") || text.contains(LACKS_MODULE);
+    all_panics().into_iter().filter(|text| !meant(text)).collect()
 }
 
 /// FNV-1a over words (Fowler, Noll, Vo): enough to tell two runs apart.
