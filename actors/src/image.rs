@@ -23,6 +23,8 @@ use crate::{
 const MAGIC: &[u8; 8] = b"pandoimg";
 const VERSION: u32 = 1;
 const FRONT: usize = 48;
+/// Events that an actor can have handled: one each nanosecond for a hundred years.
+const EVENTS_MAX: u64 = 1 << 62;
 /// A delta repeats its place every 64 KiB or less, and a handle takes less than 128 bytes.
 const IMAGE_BYTES_MAX: usize = limits::MEMORY_BYTES_MAX as usize * 5 / 4 + limits::HANDLES_MAX * 128;
 
@@ -201,6 +203,9 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(State, Rested), ImageError> {
         || u64::from(rest.inbox.0) + u64::from(rest.inbox.1) > rest.memory_bytes
     {
         return malformed("its inbox or its memory is out of bounds");
+    }
+    if rest.events > EVENTS_MAX {
+        return malformed("it has handled more events than anybody could");
     }
     let mut held = Vec::with_capacity(rest.held.len());
     for row in &rest.held {

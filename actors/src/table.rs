@@ -39,6 +39,15 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Kind; 4] = [Kind::Call, Kind::Timer, Kind::Monitor, Kind::Grant];
 
+    /// How high its numbers go. The kernel puts an actor's life above those of calls, timers and monitors, and the actor puts it above
+    /// those of grants.
+    const fn last_max(self) -> u64 {
+        match self {
+            Kind::Grant => u32::MAX as u64,
+            Kind::Call | Kind::Timer | Kind::Monitor => (1 << 43) - 1,
+        }
+    }
+
     const fn max(self) -> usize {
         match self {
             Kind::Call => limits::CALLS_MAX,
@@ -147,7 +156,7 @@ impl Table {
     /// Gives out an id. `None` if too many are out.
     pub(crate) fn open(&mut self, kind: Kind) -> Option<u64> {
         let (last, open) = (&mut self.last[kind as usize], &mut self.open[kind as usize]);
-        if open.len() >= kind.max() {
+        if open.len() >= kind.max() || *last >= kind.last_max() {
             return None;
         }
         *last += 1;
@@ -287,7 +296,7 @@ impl Table {
             let ids = &open[kind as usize];
             let sorted = ids.is_sorted_by(|a, b| a < b);
             let known = ids.first().is_none_or(|id| *id >= 1) && ids.last().is_none_or(|id| *id <= last[kind as usize]);
-            if !sorted || !known || ids.len() > kind.max() {
+            if !sorted || !known || ids.len() > kind.max() || last[kind as usize] > kind.last_max() {
                 return None;
             }
         }
@@ -327,6 +336,21 @@ mod tests {
         assert_eq!(table.get(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(&cap(2)));
+    }
+
+    #[test]
+    fn numbers_end_where_a_life_stands_above_them_and_a_table_beyond_is_none() {
+        let parts = |last| Table::from_parts(Vec::new().into_iter(), Vec::new().into_iter(), last, Default::default());
+        for kind in Kind::ALL {
+            let mut last = [0; 4];
+            last[kind as usize] = kind.last_max() - 1;
+            let mut table = parts(last).unwrap();
+            assert_eq!((table.open(kind), table.open(kind)), (Some(kind.last_max()), None));
+            last[kind as usize] = kind.last_max();
+            assert!(parts(last).is_some());
+            last[kind as usize] += 1;
+            assert!(parts(last).is_none());
+        }
     }
 
     #[test]

@@ -115,9 +115,14 @@ pub fn input(samples: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Bytes of memory that a decoder may take for so many bytes: the bytes once more for their alignment, the values that they become,
-/// and what an error says. A text of 64 KiB at most is cut into tokens, which take more than a letter.
+/// and what an error says. A text of 64 KiB at most is cut into tokens, which take more than a letter; a module's validator has room for
+/// the locals of one function, of which WebAssembly allows 50,000.
 pub fn memory_max(name: &str, len: usize) -> usize {
-    (64 << 10) + len * if name == "interface text" { 160 } else { 48 }
+    match name {
+        "interface text" => (64 << 10) + 160 * len,
+        "module" => (4 << 20) + 48 * len,
+        _ => (64 << 10) + 48 * len,
+    }
 }
 
 fn requests() -> Vec<Request> {

@@ -3,7 +3,15 @@
 use std::time::Duration;
 
 use pando_abi::Errno;
-use pando_tests::{Asker, Inside, Spawn, guests::order, hostile::syscalls, until};
+use pando_tests::{
+    Asker, Inside, Spawn,
+    decoders::input,
+    dice::Dice,
+    guests::{order, wasm},
+    hostile::{modules, syscalls},
+    model::Machine,
+    until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -115,4 +123,22 @@ fn twenty_thousand_random_calls_come_to_what_the_contract_says() {
         assert!(tried.results.keys().any(|(_, name)| *name == result), "never came: {result}");
     }
     assert!(tried.faults > 100 && tried.exits > 10, "{tried:?}");
+}
+
+#[test]
+fn a_reference_that_is_wrong_about_one_right_is_noticed() {
+    assert!(syscalls::notices_a_wrong_reference(5_000, 1));
+}
+
+#[test]
+fn damaged_modules_are_refused_or_live_and_end_within_their_limits() {
+    let samples = ["tally", "sentinel", "imp", "echo", "courier"].map(wasm);
+    let (machine, mut tried) = (Machine::new(), modules::Tried::default());
+    for n in 0..1_500 {
+        let damaged = input(&samples, &mut Dice::of(7, n));
+        modules::live(&machine, &damaged, &mut tried).unwrap_or_else(|why| panic!("module {n}: {why}"));
+    }
+    // Neither is all of it refused, nor does all of it go well.
+    assert!(tried.taken > 200 && tried.refused.values().sum::<u64>() > 500, "{tried}");
+    assert!(tried.lived > 50 && tried.restored > 50 && tried.ends.contains_key("fault"), "{tried}");
 }

@@ -95,7 +95,7 @@ fn guest(contract: &[u8], noise: &mut Noise) -> Config {
         // Tables that change make a module that has no images: half of them may.
         max_tables: noise.below(3) as usize,
         max_element_segments: noise.below(4) as usize,
-        disallow_traps: noise.below(4) == 0,
+        disallow_traps: noise.below(4) > 0,
         max_memory32_bytes: 8 << 20,
         // The one that must be exported comes on top.
         max_memories: 0,

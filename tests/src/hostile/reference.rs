@@ -37,6 +37,8 @@ pub struct Reference {
     grants: BTreeSet<u64>,
     minted: BTreeSet<u64>,
     now: Now,
+    /// Believes that a copy has all the rights of the original: to see whether that is noticed.
+    pub credulous: bool,
 }
 
 /// The handler that runs.
@@ -78,6 +80,7 @@ impl Reference {
             grants: BTreeSet::new(),
             minted: BTreeSet::new(),
             now: Now::default(),
+            credulous: false,
         }
     }
 
@@ -301,7 +304,8 @@ impl Reference {
                 if self.room() == 0 {
                     return luck(Errno::LIMIT);
                 }
-                let mut copy = capability.masked(Rights(a[1] as u32));
+                let rights = if self.credulous { Rights::ALL } else { Rights(a[1] as u32) };
+                let mut copy = capability.masked(rights);
                 if own {
                     if self.may(true, 0).is_some() || self.grants.len() >= limits::GRANTS_MAX {
                         return luck(Errno::LIMIT);

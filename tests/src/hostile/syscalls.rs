@@ -47,13 +47,22 @@ pub struct Tried {
 /// # Errors
 /// The first one that is not as the contract has it, and how to see it again.
 pub fn run(calls: u64, seed: u64, first: u64) -> Result<Tried, String> {
+    against(calls, seed, first, false)
+}
+
+/// Is a reference noticed that is wrong about one right?
+pub fn notices_a_wrong_reference(calls: u64, seed: u64) -> bool {
+    against(calls, seed, 0, true).is_err()
+}
+
+fn against(calls: u64, seed: u64, first: u64, credulous: bool) -> Result<Tried, String> {
     let mut tried = Tried::default();
     let mut n = first;
     while tried.calls < calls {
         let again = format!("--seed {seed} --first {n} --calls 1");
-        Life::new(Dice::of(seed, n))
-            .live(&mut tried)
-            .map_err(|why| format!("{why}\n  again: hostile syscalls {again}"))?;
+        let mut life = Life::new(Dice::of(seed, n));
+        life.reference.credulous = credulous;
+        life.live(&mut tried).map_err(|why| format!("{why}\n  again: hostile syscalls {again}"))?;
         n += 1;
     }
     Ok(tried)
@@ -430,7 +439,8 @@ impl Life {
         let mut pointer = None;
         for (n, (name, kind)) in call.params().iter().enumerate() {
             let value = match *name {
-                "target" | "reply" | "authority" | "handle" | "a" | "b" => i64::from(self.handle(brought)),
+                "reply" => i64::from(self.open_reply().unwrap_or(ape::MARK as u32)),
+                "target" | "authority" | "handle" | "a" | "b" => i64::from(self.handle(brought)),
                 "spec" => i64::from(ape::SPEC as u32),
                 "spec_len" => {
                     if self.dice.percent(95) {
@@ -449,7 +459,7 @@ impl Life {
                     }
                 }
                 "deadline_ns" | "delay_ns" => self.delay(),
-                "monitor" | "timer" => self.dice.below(12) as i64 - 1,
+                "monitor" | "timer" => self.id(call),
                 "flags" => self.dice.pick(&[0, 0, 1, 3, 3, 2, 4]),
                 "status" => self.dice.below(20) as i64 - i64::from(self.dice.percent(2)) * 30,
                 "level" => self.dice.below(60) as i64 / 10 + i64::from(self.dice.percent(98)),
@@ -477,6 +487,26 @@ impl Life {
             };
         }
         Record { call, times, args }
+    }
+
+    /// An id that is out, mostly.
+    fn id(&mut self, call: Call) -> i64 {
+        let open = &self.reference.open_ids()[if call == Call::Cancel { 1 } else { 2 }];
+        if open.is_empty() || self.dice.percent(10) {
+            return self.dice.below(4) as i64 - 1;
+        }
+        self.dice.pick(open) as i64
+    }
+
+    /// A call that waits for its answer, mostly.
+    fn open_reply(&mut self) -> Option<u32> {
+        let held: Vec<u32> =
+            self.reference.held.iter().filter(|(_, c)| c.kind == CapKind::Reply).map(|(handle, _)| *handle).collect();
+        match self.dice.below(20) {
+            0 => self.reference.held.keys().next_back().copied(),
+            1..12 if !held.is_empty() => Some(self.dice.pick(&held)),
+            _ => None,
+        }
     }
 
     fn count(&mut self) -> i64 {
