@@ -7,6 +7,7 @@ use super::*;
 
 /// What a fake node does with the next thing that it is asked.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a test has a few of them")]
 enum Will {
     Answer(Reply),
     /// Takes the request and dies.
