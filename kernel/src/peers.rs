@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId};
+use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId, limits};
 use pando_admin::{Reply, Request};
 use pando_raft::{Wire, blocking};
-use pando_transport::{Channel, Transport, TransportEvent};
+use pando_transport::{Channel, Member, PublicKey, Transport, TransportEvent};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     input::{Input, exit},
@@ -37,11 +37,36 @@ pub(crate) struct PeerCalls {
     waiting: Mutex<BTreeMap<u64, (NodeId, oneshot::Sender<Vec<u8>>)>>,
     /// Nodes for which the root group is being asked whether they may begin.
     pub(crate) beginning: Mutex<BTreeSet<NodeId>>,
+    /// Nodes that others know of, from the furthest in the root group's log.
+    hint: watch::Sender<Hint>,
     /// What others said about the beginning of this node.
     words: Mutex<Option<mpsc::UnboundedSender<(NodeId, u64, BeginWord)>>>,
 }
 
+/// Nodes of the realm, and the index in the root group's log at which they are.
+pub(crate) type Hint = (u64, Vec<Member>);
+
 impl PeerCalls {
+    /// What others say about who belongs to the realm.
+    pub(crate) fn hints(&self) -> watch::Receiver<Hint> {
+        self.hint.subscribe()
+    }
+
+    fn hear_members(&self, at: u64, nodes: Vec<(u32, [u8; 32], String)>) {
+        let member = |(node, key, addr): (u32, [u8; 32], String)| {
+            let addr = addr.parse().ok()?;
+            (node != 0).then_some(Member { node: NodeId(node), key: PublicKey(key), addr })
+        };
+        let nodes: Vec<Member> = nodes.into_iter().take(limits::NODES_MAX).filter_map(member).collect();
+        self.hint.send_if_modified(|(known, hint)| {
+            let news = at > *known;
+            if news {
+                (*known, *hint) = (at, nodes);
+            }
+            news
+        });
+    }
+
     /// Hears what others say about the beginning of this node, from now on.
     pub(crate) fn hear_words(&self) -> mpsc::UnboundedReceiver<(NodeId, u64, BeginWord)> {
         let (sender, words) = mpsc::unbounded_channel();
@@ -80,6 +105,7 @@ impl Kernel {
         match event {
             TransportEvent::Up { node, .. } => {
                 self.log_as("kernel".into(), 3, format!("{node} is up"));
+                self.tell_members(node);
                 self.groups().peer_up(node);
                 self.leaders().node_up(node);
             }
@@ -147,8 +173,19 @@ impl Kernel {
                     self.send_control(from, &ControlMessage::FetchModule { hash: hash.0, offset });
                 }
             }
+            ControlMessage::Members { at, nodes } => self.calls().hear_members(at, nodes),
             ControlMessage::MayBegin { life } => self.may_begin(from, life),
             ControlMessage::Begins { life, word } => self.calls().begins(from, life, word),
+        }
+    }
+
+    /// Tells another node who belongs to the realm: it may be behind, and not know yet who has to bring it up.
+    pub(crate) fn tell_members(&self, to: NodeId) {
+        let at = self.groups().applied(ROOT);
+        let nodes =
+            self.root().read(|root| root.members().map(|m| (m.node.0, m.key, m.addr.to_string())).collect::<Vec<_>>());
+        if !nodes.is_empty() {
+            self.send_control(to, &ControlMessage::Members { at, nodes });
         }
     }
 

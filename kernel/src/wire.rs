@@ -324,6 +324,8 @@ pub enum ControlMessage {
     MayBegin { life: u64 },
     /// What is known of that.
     Begins { life: u64, word: BeginWord },
+    /// The nodes of the realm as the sender knows them at this index of the root group's log: (number, key, address).
+    Members { at: u64, nodes: Vec<(u32, [u8; 32], String)> },
 }
 
 /// What a node knows of another one that would begin.

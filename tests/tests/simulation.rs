@@ -46,16 +46,21 @@ fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
 }
 
 /// Seeds that found something, by what they found.
-const FOUND: [(u64, &str); 12] = [
+const FOUND: [(u64, &str); 17] = [
     (6, "an actor that was spawned twice was left without a name"),
     (11, "a read said an index before the state that it told"),
     (22, "an answer was told again at a later index than its own"),
     (23, "a group's timer waited an hour for a slower clock"),
     (26, "a group's timers fired in another order than their times'"),
+    (36, "a node that joined a group again elected itself by what its log began with"),
     (39, "a replica whose module was lost in a power cut went another way"),
     (51, "a module was not on the disk when it counted as there"),
+    (188, "a change of voters that was written and not committed counted as done"),
+    (425, "a group was on its way for ever because its leader thought it was there"),
+    (835, "a newcomer that was sent the realm's history cut off who sent it"),
     (1_086, "a snapshot that could not be written stopped a replica and not the process"),
     (1_328, "a kill was done before its target's node had heard of it"),
+    (1_450, "a node that was behind did not let in the leader that came after it"),
     (1_657, "a spawn was asked for again after its end"),
     (1_709, "letters from group to group went one at a time"),
     (2_224, "a monitor on an actor that ended between two leaders was not answered"),

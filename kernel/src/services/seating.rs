@@ -84,7 +84,8 @@ enum Step {
 enum Look {
     /// As wanted, or the care of another node that leads it.
     Settled,
-    /// Nobody is known to lead it: that may be this node again, without being told so anew.
+    /// Nobody is known to lead it, which may be this node again without being told so anew; or what was done is not yet
+    /// committed.
     Unclear,
     /// There is something to do here.
     Do(Step),
@@ -98,23 +99,26 @@ fn look(kernel: &Kernel, group: ActorId) -> Look {
         return if ended { Look::Settled } else { Look::Unclear };
     };
     match (status.role, status.leader) {
-        (Role::Leader, Some(_)) => next(&record, &status).map_or(Look::Settled, Look::Do),
+        (Role::Leader, Some(_)) => next(&record, &status),
         (Role::Stopped, _) => Look::Settled,
         (_, Some(leader)) if leader != kernel.id() => Look::Settled,
         _ => Look::Unclear,
     }
 }
 
-fn next(record: &GroupRecord, status: &Status) -> Option<Step> {
-    if let Some((at, voters)) = &status.seated {
-        let voters: Vec<u32> = voters.iter().map(|node| node.0).collect();
-        if *at > record.seated_at && voters != record.voters {
-            return Some(Step::Tell { voters, at: *at });
-        }
-    }
+/// What the leader of a group has to do. It is not done before what is wanted is committed and the realm has been told.
+fn next(record: &GroupRecord, status: &Status) -> Look {
     let wanted: Vec<NodeId> = record.wanted.iter().map(|node| NodeId(*node)).collect();
-    let is_so = status.voters == wanted && status.learners.is_empty() && !status.changing;
-    (!is_so).then_some(Step::Change { wanted })
+    let seated = status.seated.as_ref().map(|(at, voters)| (*at, voters.iter().map(|node| node.0).collect::<Vec<_>>()));
+    match seated {
+        Some((at, voters)) if voters != record.voters && at > record.seated_at => Look::Do(Step::Tell { voters, at }),
+        _ if status.voters != wanted || !status.learners.is_empty() || status.changing => {
+            Look::Do(Step::Change { wanted })
+        }
+        Some((_, voters)) if voters == record.voters && voters == record.wanted => Look::Settled,
+        // On its way: written and not committed, or committed and not yet applied here.
+        _ => Look::Unclear,
+    }
 }
 
 /// Does what is to be done. `true`: all is as wanted, or somebody else leads.
@@ -147,5 +151,84 @@ async fn settle(kernel: &Arc<Kernel>, group: ActorId) -> bool {
             tracing::info!(group = %group, %why, "the voters are not yet as wanted");
             return false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(voters: &[u32], wanted: &[u32], seated_at: u64) -> GroupRecord {
+        GroupRecord {
+            id: ActorId([1; 16]),
+            module: pando_abi::ModuleHash([1; 32]),
+            spec: [0; pando_abi::SpawnSpec::SIZE],
+            args: Vec::new(),
+            handles: Vec::new(),
+            parent: [0; 64],
+            realm: false,
+            replicas: 3,
+            voters: voters.to_vec(),
+            wanted: wanted.to_vec(),
+            seated_at,
+            created_at: 1,
+            ended: None,
+        }
+    }
+
+    fn status(voters: &[u32], seated: Option<(u64, &[u32])>, changing: bool) -> Status {
+        let ids = |nodes: &[u32]| nodes.iter().map(|node| NodeId(*node)).collect::<Vec<_>>();
+        Status {
+            replica: 2,
+            leader: Some(NodeId(1)),
+            term: 1,
+            role: Role::Leader,
+            voters: ids(voters),
+            learners: Vec::new(),
+            changing,
+            seated: seated.map(|(at, voters)| (at, ids(voters))),
+            first_index: 0,
+            last_index: 9,
+            applied: 9,
+            chain: [0; 32],
+            root: [0; 32],
+            root_index: 0,
+            attested: 0,
+            fenced: None,
+            fenced_peers: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    fn check(record: &GroupRecord, status: &Status, expected: &str) {
+        let found = match next(record, status) {
+            Look::Settled => "settled".to_owned(),
+            Look::Unclear => "wait".to_owned(),
+            Look::Do(Step::Tell { voters, at }) => format!("tell {voters:?} at {at}"),
+            Look::Do(Step::Change { wanted }) => format!("change to {wanted:?}"),
+        };
+        assert_eq!(found, expected, "{record:?} {status:?}");
+    }
+
+    #[test]
+    fn a_change_is_over_when_it_is_committed_and_told_and_not_before() {
+        let (old, new) = ([1, 2, 3], [2, 3]);
+        check(&record(&old, &old, 0), &status(&old, Some((0, &old)), false), "settled");
+        check(&record(&old, &new, 0), &status(&old, Some((0, &old)), false), "change to [NodeId(2), NodeId(3)]");
+        check(&record(&old, &new, 0), &status(&old, None, true), "change to [NodeId(2), NodeId(3)]");
+        // Written, and perhaps never committed.
+        check(&record(&old, &new, 0), &status(&new, None, false), "wait");
+        check(&record(&old, &new, 0), &status(&new, Some((0, &old)), false), "wait");
+        check(&record(&old, &new, 0), &status(&new, Some((8, &new)), false), "tell [2, 3] at 8");
+        check(&record(&new, &new, 8), &status(&new, Some((8, &new)), false), "settled");
+        // Somebody changed their mind meanwhile: first what is so is told, then it is changed back.
+        check(&record(&old, &old, 0), &status(&new, Some((8, &new)), false), "tell [2, 3] at 8");
+        check(
+            &record(&new, &old, 8),
+            &status(&new, Some((8, &new)), false),
+            "change to [NodeId(1), NodeId(2), NodeId(3)]",
+        );
+        // The realm has heard more than this node has applied.
+        check(&record(&old, &old, 12), &status(&old, Some((8, &new)), false), "wait");
     }
 }
