@@ -13,8 +13,8 @@ use std::{
 
 use crate::{Turn, program};
 
-/// How long one command may take.
-const COMMAND: Duration = Duration::from_secs(90);
+/// How long one command may take. One that builds a crate takes minutes where every core is busy elsewhere.
+const COMMAND: Duration = Duration::from_secs(300);
 
 /// What a run of the program said.
 #[derive(Clone, Debug, PartialEq, Eq)]
