@@ -172,6 +172,8 @@ mod tests {
             wanted: wanted.to_vec(),
             seated_at,
             created_at: 1,
+            epoch: 1,
+            earlier: Vec::new(),
             ended: None,
         }
     }
@@ -197,6 +199,7 @@ mod tests {
             fenced: None,
             fenced_peers: Vec::new(),
             stopped: None,
+            resting: false,
         }
     }
 
