@@ -195,7 +195,7 @@ fn plain(module: &Arc<Module>, tried: &mut Tried) -> Result<(), String> {
     for (event, query) in events() {
         let before = undo.then(|| actor.root());
         // Time is the limit of a plain actor. Of a replica it is fuel alone.
-        let (handled, effects) = timed(LIMITS.handler_ms.into(), || deal(&mut actor, &event, query));
+        let (handled, effects) = timed(LIMITS.handler_ms, || deal(&mut actor, &event, query));
         holds(&actor, &handled, &effects, tried)?;
         let faulted = handled.end.as_ref().is_some_and(|e| !matches!(e.kind, ExitKind::Normal | ExitKind::Error));
         // The ids that an event closes by itself stay closed.
