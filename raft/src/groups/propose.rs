@@ -116,6 +116,10 @@ impl Node {
                     None => ProposeError::NoQuorum,
                 });
             }
+            if search.replica.is_none() {
+                // It may have been made meanwhile, and lead: no other node would say so.
+                search.replica = self.replica(group);
+            }
             let Some(target) = search.next() else {
                 pause(left).await;
                 continue;

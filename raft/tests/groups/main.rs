@@ -35,6 +35,25 @@ fn three_nodes_elect_a_leader_and_every_node_gets_every_entry_in_one_order() {
 }
 
 #[test]
+fn a_proposal_that_came_before_its_group_is_in_as_soon_as_the_group_is_led() {
+    run(async {
+        let cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        let all = [1, 2, 3].map(NodeId);
+        let node = cluster.nodes[&1].clone();
+        let early = tokio::spawn(async move { node.propose_via(&all, g, entry(1, b"early"), LONG).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let began = std::time::Instant::now();
+        cluster.create(g, &[1, 2, 3]).await;
+        early.await.unwrap().unwrap();
+        // Nobody waits for an election's silence, and nobody for another try.
+        println!("in after {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10));
+        cluster.agree(g, &[1, 2, 3], 1).await;
+    });
+}
+
+#[test]
 fn the_answer_is_the_machines_and_a_doubled_proposal_is_applied_once() {
     run(async {
         let cluster = Cluster::start(1..=3, |_| {}).await;
