@@ -72,8 +72,8 @@ struct Content {
     dirty: BTreeSet<usize>,
     /// Bits that have rotted and were not written over since: where, and which.
     rot: Vec<(usize, u8)>,
-    /// For its reads alone: the log engine reads several files at a time.
-    dice: Option<Dice>,
+    /// Which of its places cannot be read until the power comes back: the log engine reads in no order that a seed decides.
+    salt: u64,
 }
 
 enum NameChange {
@@ -164,7 +164,7 @@ impl SimDisk {
         for content in state.files.values() {
             let mut content = content.lock();
             content.crash(&mut state.dice, state.faults.damage_percent);
-            content.dice = Some(state.dice.fork(7));
+            content.salt = state.dice.throw() | 1;
         }
     }
 
@@ -406,9 +406,8 @@ impl SimFile {
 impl OpenFile for SimFile {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.work(|state| {
-            let mut content = self.content.lock();
-            let ppm = state.faults.read_ppm;
-            if content.dice.as_mut().is_some_and(|dice| dice.ppm(ppm)) {
+            let content = self.content.lock();
+            if content.salt != 0 && Dice::of(content.salt, at).ppm(state.faults.read_ppm) {
                 state.misread = true;
                 return Err(io::Error::other("a read failed"));
             }
