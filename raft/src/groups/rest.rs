@@ -52,8 +52,10 @@ pub(crate) fn offer(node_id: u64, replica: &Replica, only: Option<NodeId>) {
 /// Where a leader stands if there is nothing left to do.
 fn standing(me: u64, replica: &Replica) -> Option<Spot> {
     let lead = replica.lead().filter(|lead| lead.state == ServerState::Leader && !lead.joint)?;
+    // A change of members that waits for one of them is work, too.
+    let changing = replica.changing.try_lock().is_err();
     let index = replica.core.log.last_index();
-    (replica.core.applied() == index).then_some(Spot { term: lead.term, leader: me, index })
+    (!changing && replica.core.applied() == index).then_some(Spot { term: lead.term, leader: me, index })
 }
 
 impl Node {
