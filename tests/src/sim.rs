@@ -78,6 +78,8 @@ pub struct Report {
     pub raft: (usize, usize),
     /// Boots.
     pub boots: u64,
+    /// Two runs of its seed may differ: see [`disk::SimDisk::is_odd`].
+    pub odd: bool,
     /// What people asked for, and what they were told.
     pub history: Vec<people::Deed>,
     /// What the nemesis did, with when.
@@ -355,6 +357,7 @@ impl Run {
     fn finish(mut self) -> Report {
         let board = self.board.clone();
         drop(self.people);
+        self.report.odd = self.world.machines.iter().any(|m| m.disk.is_odd());
         self.report.boots = self.world.machines.iter().map(|m| m.boots()).sum();
         self.report.simulated = TICK * self.ticks as u32;
         drop(self.world);
