@@ -157,18 +157,8 @@ impl Hot {
         if let Some(errno) = transaction::refusal(&self.state().table, event) {
             return (Handled { refused: Some(errno), ..Handled::default() }, false);
         }
-        let lasting = self.undo.is_some();
-        if lasting {
-            self.settle(module);
-        } else {
-            self.state_mut().table.forget_log();
-            self.undo = Some(self.new_undo(module));
-        }
-        let (fuel, ran) = transaction::run(&mut self.shell, limits, event, effects, true);
-        let taken_back = self.take_back(module, limits, None);
-        if !lasting {
-            self.undo = None;
-        }
+        let ((fuel, ran), taken_back) =
+            self.on_trial(module, limits, |shell| transaction::run(shell, limits, event, effects, true));
         if !taken_back {
             let exit = Exit::new(ExitKind::MemoryLimit, "the machine has no memory left to take a query back");
             return (Handled { fuel, end: Some(exit), refused: None }, true);
@@ -188,6 +178,13 @@ impl Hot {
         limits: &Limits,
         event: &Event<'_>,
     ) -> (u64, Result<Vec<u8>, Exit>, bool) {
+        let ((fuel, written), taken_back) =
+            self.on_trial(module, limits, |shell| transaction::export(shell, limits, event));
+        (fuel, written, !taken_back)
+    }
+
+    /// Has the guest do something and takes it back. `false`: it could not be taken back.
+    fn on_trial<R>(&mut self, module: &Module, limits: &Limits, act: impl FnOnce(&mut Shell) -> R) -> (R, bool) {
         let lasting = self.undo.is_some();
         if lasting {
             self.settle(module);
@@ -195,12 +192,12 @@ impl Hot {
             self.state_mut().table.forget_log();
             self.undo = Some(self.new_undo(module));
         }
-        let (fuel, written) = transaction::export(&mut self.shell, limits, event);
+        let done = act(&mut self.shell);
         let taken_back = self.take_back(module, limits, None);
         if !lasting {
             self.undo = None;
         }
-        (fuel, written, !taken_back)
+        (done, taken_back)
     }
 
     /// The first event of new code. What came before it cannot be undone by this instance; what comes after it can, if `undo`.

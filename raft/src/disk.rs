@@ -132,6 +132,11 @@ impl Disk {
         self.book.lock().groups.iter().map(|(id, record)| (*id, record.clone())).collect()
     }
 
+    /// The group's record, if there is a replica here.
+    pub(crate) fn group(&self, group: GroupId) -> Option<GroupRecord> {
+        self.book.lock().groups.get(&group).cloned()
+    }
+
     /// The group's record, made and synced if there is none.
     pub(crate) async fn add_group(&self, group: GroupId, founders: &[u64]) -> std::io::Result<GroupRecord> {
         let (record, write) = {

@@ -374,6 +374,22 @@ impl Asker {
         }
     }
 
+    /// Do these nodes say that their replicas have the same history? None of them may hold one that is fenced.
+    ///
+    /// # Panics
+    /// If one is.
+    pub async fn agrees(&self, name: &str, nodes: &[u32]) -> bool {
+        let mut seen = Vec::new();
+        for node in nodes {
+            let Ok(lines) = self.inspect(Some(*node), name).await else { return false };
+            let line = |title: &str| lines.iter().find(|(t, _)| t == title).map(|(_, text)| text.clone());
+            assert_eq!(line("fenced"), None, "n{node} holds a replica for wrong");
+            let (Some(log), Some(chain)) = (line("log"), line("chain")) else { return false };
+            seen.push((log, chain));
+        }
+        seen.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
     /// Actors and groups.
     pub async fn ps(&self) -> Vec<ActorRow> {
         match self.ask(Request::Ps { node: None }).await {

@@ -43,17 +43,7 @@ async fn settled(realm: &Realm, asker: &Asker, toll: &Toll) {
 
 /// Every replica that runs has applied as much as the others, and its chain of entries, outcomes and effects is theirs.
 async fn agreed(realm: &Realm, asker: &Asker) {
-    until("the replicas agree", PATIENCE, async || {
-        let mut seen = Vec::new();
-        for node in realm.running() {
-            let lines = asker.inspect(Some(node), "hits").await.ok()?;
-            let line = |title: &str| lines.iter().find(|(t, _)| t == title).map(|(_, text)| text.clone());
-            assert_eq!(line("fenced"), None, "n{node} holds a replica for wrong");
-            seen.push((line("log")?, line("chain")?));
-        }
-        seen.windows(2).all(|pair| pair[0] == pair[1]).then_some(())
-    })
-    .await;
+    until("the replicas agree", PATIENCE, async || asker.agrees("hits", &realm.running()).await.then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

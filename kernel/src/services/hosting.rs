@@ -25,12 +25,15 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
     tokio::spawn(give_up_names(kernel.clone()));
     let mut changes = kernel.root().changes();
     let mut events = kernel.groups().watch();
+    // Also those that stopped before anybody listened.
+    let mut stopped = true;
     loop {
-        let done = settle(kernel).await;
+        stopped = stopped && !supply(kernel).await;
+        let done = settle(kernel).await && !stopped;
         let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            () = a_stop(&mut events) => {}
+            () = a_stop(&mut events) => stopped = true,
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -50,12 +53,12 @@ async fn a_stop(events: &mut broadcast::Receiver<GroupEvent>) {
 
 /// Replicas that met an event of a module that is not here, as those of a node that joins while it is upgraded, go on once
 /// it is. `false`: not yet.
-async fn supply(kernel: &Arc<Kernel>, here: &BTreeSet<ActorId>) -> bool {
-    let lacks = |group: &&ActorId| {
-        let stopped = kernel.groups().status(**group).and_then(|status| status.stopped);
+async fn supply(kernel: &Arc<Kernel>) -> bool {
+    let lacks = |group: &ActorId| {
+        let stopped = kernel.groups().status(*group).and_then(|status| status.stopped);
         stopped.is_some_and(|why| why.contains(LACKS_MODULE))
     };
-    let lacking: Vec<ActorId> = here.iter().filter(lacks).copied().collect();
+    let lacking: Vec<ActorId> = kernel.groups().list().into_iter().filter(lacks).collect();
     if lacking.is_empty() {
         return true;
     }
@@ -105,7 +108,7 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
         .read(|root| root.is_founded().then(|| root.groups_of(kernel.id()).cloned().collect::<Vec<GroupRecord>>()));
     let Some(wanted) = wanted else { return true };
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
-    let mut done = supply(kernel, &here).await;
+    let mut done = true;
     for record in wanted.iter().filter(|record| !here.contains(&record.id)) {
         done &= host(kernel, record).await;
     }

@@ -78,18 +78,22 @@ fn numbers(nodes: &[u64]) -> Vec<NodeId> {
 }
 
 impl Node {
-    /// Makes `voters` the voters and `learners` the learners, if this node leads.
-    pub(crate) async fn change_as_leader(
+    /// See [`Node::change_as_leader`], for a peer that asks.
+    pub(crate) async fn change_for_peer(
         &self,
         replica: &Arc<Replica>,
-        voters: Vec<u64>,
-        learners: Vec<u64>,
+        voters: &[u64],
+        learners: &[u64],
         timeout: Duration,
     ) -> Answer {
-        let wanted = match Wanted::new(&numbers(&voters), &numbers(&learners)) {
-            Ok(wanted) => wanted,
-            Err(why) => return Answer::Failed { why },
-        };
+        match Wanted::new(&numbers(voters), &numbers(learners)) {
+            Ok(wanted) => self.change_as_leader(replica, &wanted, timeout).await,
+            Err(why) => Answer::Failed { why },
+        }
+    }
+
+    /// Makes the members as wanted, if this node leads.
+    async fn change_as_leader(&self, replica: &Arc<Replica>, wanted: &Wanted, timeout: Duration) -> Answer {
         replica.work();
         let lead = replica.lead();
         let Some(raft) = replica.running().filter(|_| lead.is_some_and(|l| l.leader == Some(self.id))) else {
@@ -97,7 +101,7 @@ impl Node {
         };
         let change = async {
             let _mine = replica.changing.lock().await;
-            self.change(replica, raft, &wanted).await
+            self.change(replica, raft, wanted).await
         };
         match tokio::time::timeout(timeout, change).await {
             Ok(answer) => answer,
@@ -215,8 +219,6 @@ impl Node {
         learners: &[NodeId],
     ) -> Result<(), ChangeError> {
         let wanted = Wanted::new(voters, learners).map_err(ChangeError::Voters)?;
-        let (voters, learners) =
-            (wanted.voters.into_iter().collect::<Vec<_>>(), wanted.learners.into_iter().collect::<Vec<_>>());
         let replica = self.replica(group).ok_or(ChangeError::Unknown)?;
         let deadline = Instant::now() + CHANGE_MAX;
         let mut last: Option<String> = None;
@@ -230,11 +232,10 @@ impl Node {
             };
             let answer = match lead.leader {
                 None => Answer::NotLeader { leader: None },
-                Some(leader) if leader == self.id => {
-                    self.change_as_leader(&replica, voters.clone(), learners.clone(), left).await
-                }
+                Some(leader) if leader == self.id => self.change_as_leader(&replica, &wanted, left).await,
                 Some(leader) => {
-                    let (voters, learners) = (voters.clone(), learners.clone());
+                    let numbers = |set: &BTreeSet<u64>| set.iter().copied().collect();
+                    let (voters, learners) = (numbers(&wanted.voters), numbers(&wanted.learners));
                     let ask = Ask::ChangeMembers { voters, learners, timeout_ms: left.as_millis() as u64 };
                     let asked = self.link.ask(NodeId(leader as u32), group, ask, false, left.min(CHANGE_MAX / 4));
                     asked.await.unwrap_or(Answer::Unclear)
@@ -260,8 +261,7 @@ impl Node {
     ) -> Result<(), ChangeError> {
         let wanted = Wanted::new(voters, learners).map_err(ChangeError::Voters)?;
         let replica = self.replica(group).ok_or(ChangeError::Unknown)?;
-        let (voters, learners) = (wanted.voters.into_iter().collect(), wanted.learners.into_iter().collect());
-        match self.change_as_leader(&replica, voters, learners, CHANGE_MAX).await {
+        match self.change_as_leader(&replica, &wanted, CHANGE_MAX).await {
             Answer::Done => Ok(()),
             Answer::NotLeader { .. } => Err(ChangeError::NoQuorum),
             Answer::Failed { why } | Answer::Stopped { why } | Answer::Fenced { why } => Err(ChangeError::Timeout(why)),

@@ -295,8 +295,9 @@ impl Node {
     pub(crate) async fn restart(&self, group: GroupId) -> Result<(), CreateError> {
         let _one = self.beginning.lock().await;
         let stopped = self.replica(group).filter(|r| r.core.halted().is_some() && !r.core.is_fenced());
-        let record = self.disk.groups().into_iter().find(|(id, _)| *id == group);
-        if let (Some(stopped), Some((_, record)), false) = (stopped, record, self.closed.load(Ordering::Relaxed)) {
+        if let (Some(stopped), Some(record), false) =
+            (stopped, self.disk.group(group), self.closed.load(Ordering::Relaxed))
+        {
             stopped.end().await;
             self.begin(group, &record, false).await.map_err(CreateError::Stopped)?;
         }

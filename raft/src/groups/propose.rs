@@ -181,7 +181,6 @@ impl Node {
     pub(crate) async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
         let deadline = Instant::now() + timeout;
         let replica = self.replica(group).ok_or(LinearError::Unknown)?;
-        replica.work();
         let mut applied = replica.core.watch_applied();
         let index = loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -189,13 +188,11 @@ impl Node {
                 return Err(LinearError::NoQuorum);
             }
             let Some(raft) = replica.running() else { return Err(halted(&replica)) };
+            replica.work();
             let leader = replica.lead().and_then(|lead| lead.leader);
             let answer = match leader {
                 None => None,
-                Some(leader) if leader == self.id => {
-                    replica.work();
-                    Some(read_index(raft, left).await)
-                }
+                Some(leader) if leader == self.id => Some(read_index(raft, left).await),
                 Some(leader) => {
                     let (leader, limit) = (NodeId(leader as u32), left.min(ATTEMPT));
                     let ask = Ask::ReadIndex { timeout_ms: limit.as_millis() as u64 };
@@ -237,8 +234,9 @@ struct Search {
 impl Search {
     fn new(node: &Node, via: &[NodeId], group: GroupId) -> Result<Search, ProposeError> {
         let replica = node.replica(group);
-        if let Some(replica) = &replica {
-            replica.work();
+        // One that leads wakes when it writes.
+        if let Some(fresh) = replica.as_ref().filter(|replica| replica.rest.is_fresh()) {
+            fresh.wake();
         }
         let mut via: Vec<NodeId> = via.iter().copied().filter(|n| u64::from(n.0) != node.id).collect();
         if let Some(replica) = &replica {

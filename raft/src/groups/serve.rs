@@ -113,11 +113,12 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         Ask::Append { .. } => !replica.rest.spot().is_some_and(|spot| tells_nothing(&ask, spot)),
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
         Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Snapshot { .. } | Ask::Transfer { .. } => true,
-        Ask::Propose { .. } | Ask::ReadIndex { .. } | Ask::ChangeMembers { .. } | Ask::Leave | Ask::Seat { .. } => {
+        Ask::ReadIndex { .. } | Ask::Leave | Ask::Seat { .. } => {
             replica.work();
             false
         }
-        Ask::Join => false,
+        // Who writes or changes wakes it there.
+        Ask::Propose { .. } | Ask::ChangeMembers { .. } | Ask::Join => false,
     };
     let answer = answer(node, &replica, raft, from, ask).await;
     match answer {
@@ -190,7 +191,7 @@ async fn answer(
         }
         Ask::ChangeMembers { voters, learners, timeout_ms } => {
             let timeout = Duration::from_millis(timeout_ms).min(SERVE_MAX);
-            Ok(node.change_as_leader(replica, voters, learners, timeout).await)
+            Ok(node.change_for_peer(replica, &voters, &learners, timeout).await)
         }
         Ask::Leave => Ok(node.may_leave(replica, raft, from).await),
         Ask::Seat { index } => Ok(match node.seat(replica, raft, index).await {

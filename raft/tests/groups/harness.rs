@@ -181,6 +181,14 @@ impl Cluster {
         cluster
     }
 
+    /// Nodes with one group on the first three of them, and a line in it.
+    pub async fn with_a_group(nodes: std::ops::RangeInclusive<u32>, tune: fn(&mut Config)) -> (Cluster, GroupId) {
+        let (cluster, g) = (Cluster::start(nodes, tune).await, group(1));
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        (cluster, g)
+    }
+
     pub fn folder(&self, node: u32) -> PathBuf {
         self.dir.path().join(format!("n{node}"))
     }

@@ -58,10 +58,7 @@ fn a_voter_is_added_with_all_that_was_and_another_is_taken_out() {
 #[test]
 fn a_change_that_is_done_already_is_no_change() {
     run(async {
-        let cluster = Cluster::start(1..=3, |_| {}).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (cluster, g) = Cluster::with_a_group(1..=3, |_| {}).await;
         let before = cluster.nodes[&1].status(g).unwrap().last_index;
         cluster.nodes[&2].change_voters(g, &ids(&[3, 2, 1])).await.unwrap();
         assert_eq!(cluster.nodes[&1].status(g).unwrap().last_index, before);
@@ -156,10 +153,7 @@ fn a_learner_follows_without_counting_and_can_become_a_voter() {
 #[test]
 fn a_replica_is_deleted_only_once_its_group_says_that_it_is_no_member() {
     run(async {
-        let cluster = Cluster::start(1..=4, |_| {}).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (cluster, g) = Cluster::with_a_group(1..=4, |_| {}).await;
         // Whatever a node believes about itself: it counts, so it stays.
         let via = ids(&[1, 2, 3]);
         let refused = cluster.nodes[&3].leave(g, &via).await;
@@ -208,10 +202,7 @@ fn a_node_that_left_joins_again_and_gets_everything() {
 #[test]
 fn a_voter_that_is_away_does_not_keep_another_from_being_added() {
     run(async {
-        let mut cluster = Cluster::start(1..=4, |_| {}).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=4, |_| {}).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let away = leader % 3 + 1;
         cluster.close(away).await;
@@ -230,10 +221,7 @@ fn a_voter_that_is_away_does_not_keep_another_from_being_added() {
 #[test]
 fn a_new_voter_that_does_not_answer_is_told_of_soon_and_changes_nothing() {
     run(async {
-        let mut cluster = Cluster::start(1..=4, |_| {}).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=4, |_| {}).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         cluster.close(4).await;
         let began = std::time::Instant::now();

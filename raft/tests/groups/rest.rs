@@ -19,6 +19,19 @@ async fn rests(cluster: &Cluster, group: GroupId, on: &[u32]) {
     eventually("rest", || on.iter().all(|n| cluster.nodes[n].status(group).unwrap().resting).then_some(())).await;
 }
 
+/// Twenty groups, each with a line in it, that rest.
+async fn many_at_rest(cluster: &Cluster) -> Vec<GroupId> {
+    let groups: Vec<GroupId> = (1..=20).map(group).collect();
+    for g in &groups {
+        cluster.create(*g, &ALL).await;
+        put(&cluster.nodes[&1], *g, 0).await;
+    }
+    for g in &groups {
+        rests(cluster, *g, &ALL).await;
+    }
+    groups
+}
+
 /// A node ends, and the others are told so.
 async fn ends(cluster: &mut Cluster, node: u32) {
     cluster.close(node).await;
@@ -38,14 +51,7 @@ async fn comes_back(cluster: &mut Cluster, node: u32) {
 fn groups_in_which_nothing_happens_send_nothing_at_all() {
     run(async {
         let cluster = Cluster::start(1..=3, soon).await;
-        let groups: Vec<GroupId> = (1..=20).map(group).collect();
-        for g in &groups {
-            cluster.create(*g, &ALL).await;
-            put(&cluster.nodes[&1], *g, 0).await;
-        }
-        for g in &groups {
-            rests(&cluster, *g, &ALL).await;
-        }
+        let groups = many_at_rest(&cluster).await;
         let before = cluster.net.frames.load(Ordering::Relaxed);
         // Ten heartbeats of each group.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -82,10 +88,7 @@ fn a_linear_read_of_a_group_that_rests_is_answered_from_every_node() {
 #[test]
 fn a_group_that_rests_gets_another_leader_when_its_leaders_node_ends() {
     run(async {
-        let mut cluster = Cluster::start(1..=3, soon).await;
-        let g = group(1);
-        cluster.create(g, &ALL).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, soon).await;
         rests(&cluster, g, &ALL).await;
         let first = cluster.leader(g, &ALL).await;
         ends(&mut cluster, first).await;
@@ -108,10 +111,7 @@ fn a_group_that_rests_gets_another_leader_when_its_leaders_node_ends() {
 #[test]
 fn a_proposal_finds_out_that_the_leader_of_a_group_that_rests_is_gone() {
     run(async {
-        let mut cluster = Cluster::start(1..=3, soon).await;
-        let g = group(1);
-        cluster.create(g, &ALL).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, soon).await;
         rests(&cluster, g, &ALL).await;
         let first = cluster.leader(g, &ALL).await;
         // Nobody is told.
@@ -126,14 +126,7 @@ fn a_proposal_finds_out_that_the_leader_of_a_group_that_rests_is_gone() {
 fn groups_that_rested_are_led_again_after_all_nodes_were_restarted() {
     run(async {
         let mut cluster = Cluster::start(1..=3, soon).await;
-        let groups: Vec<GroupId> = (1..=20).map(group).collect();
-        for g in &groups {
-            cluster.create(*g, &ALL).await;
-            put(&cluster.nodes[&1], *g, 0).await;
-        }
-        for g in &groups {
-            rests(&cluster, *g, &ALL).await;
-        }
+        let groups = many_at_rest(&cluster).await;
         for node in ALL {
             cluster.close(node).await;
         }

@@ -216,16 +216,6 @@ impl World {
         self.machines[0].genesis.realm
     }
 
-    /// The machine's place in [`World::machines`].
-    pub fn place(&self, node: u32) -> Option<usize> {
-        self.machines.iter().position(|machine| machine.id.0 == node)
-    }
-
-    /// Nodes that have booted and live.
-    pub fn kernels(&self) -> impl Iterator<Item = &Arc<Kernel>> {
-        self.machines.iter().filter_map(Machine::kernel)
-    }
-
     /// Boots a machine that is off.
     ///
     /// # Panics

@@ -82,20 +82,25 @@ impl Client {
         }
     }
 
+    /// Asks somebody for a report, at one node, once.
+    pub(super) async fn query(&mut self, target: &str, verb: u64) -> Option<Reply> {
+        let request = Request::Call {
+            target: target.to_owned(),
+            body: order(verb, 0, 0, &[]),
+            handles: Vec::new(),
+            flags: call_flags::QUERY as u32,
+            deadline_ms: 4_000,
+            key: self.key(),
+        };
+        self.ask(&request, 1, Duration::from_secs(6)).await.0
+    }
+
     async fn testimonies(&mut self, cast: &Cast) -> Vec<Option<Testimony>> {
         let mut all = Vec::new();
         for (n, witness) in cast.witnesses.iter().enumerate() {
             self.board.lock().audit_at = format!("{witness} testifies");
             let testimony = loop {
-                let request = Request::Call {
-                    target: witness.clone(),
-                    body: order(verb::TESTIFY, 0, 0, &[]),
-                    handles: Vec::new(),
-                    flags: call_flags::QUERY as u32,
-                    deadline_ms: 4_000,
-                    key: self.key(),
-                };
-                match self.ask(&request, 1, Duration::from_secs(6)).await.0 {
+                match self.query(witness, verb::TESTIFY).await {
                     Some(Reply::Answer { status: 0, body, .. }) => {
                         break Some(Testimony::of(&body).expect("a testimony that is one"));
                     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pando_abi::{Errno, Restart, call::call_flags};
+use pando_abi::{Errno, Restart};
 use pando_admin::{Reply, Request, SpawnRequest};
 
 use super::{Cast, Client, Fate, Sizes, errno_of, spawn_request};
@@ -61,15 +61,7 @@ impl Client {
         for jack in &cast.jacks {
             self.board.lock().audit_at = format!("{jack} accuses");
             let accusation = loop {
-                let request = Request::Call {
-                    target: jack.clone(),
-                    body: order(verb::ACCUSE, 0, 0, &[]),
-                    handles: Vec::new(),
-                    flags: call_flags::QUERY as u32,
-                    deadline_ms: 4_000,
-                    key: self.key(),
-                };
-                match self.ask(&request, 1, Duration::from_secs(6)).await.0 {
+                match self.query(jack, verb::ACCUSE).await {
                     Some(Reply::Answer { status: 0, body, .. }) => break two_numbers(&body),
                     Some(Reply::Answer { status, .. }) if Errno::from_code(status) == Some(Errno::DEAD) => break None,
                     Some(ref reply @ Reply::Refused { .. })
