@@ -62,8 +62,6 @@ struct State {
     room: Option<u64>,
     /// A read has failed since the power came back.
     misread: bool,
-    /// A read has failed or a bit has rotted, ever.
-    odd: bool,
     syncs: u64,
 }
 
@@ -110,7 +108,6 @@ impl SimDisk {
             void: false,
             room: None,
             misread: false,
-            odd: false,
             syncs: 0,
         })))
     }
@@ -177,12 +174,6 @@ impl SimDisk {
         state.cut || state.misread || state.files.values().any(|content| !content.lock().rot.is_empty())
     }
 
-    /// Has a read failed or a bit rotted, ever? The log engine rewrites old files region by region in an order of its own, so
-    /// how far it came by then is not the seed's to say.
-    pub fn is_odd(&self) -> bool {
-        self.0.lock().odd
-    }
-
     /// From now on so many bytes more fit; `None`: as many as anybody likes.
     pub fn room(&self, more: Option<u64>) {
         let mut state = self.0.lock();
@@ -209,7 +200,6 @@ impl SimDisk {
         let bit = 1 << state.dice.below(8);
         content.flip(at, bit);
         content.rot.push((at, bit));
-        state.odd = true;
         Some(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
     }
 
@@ -418,7 +408,7 @@ impl OpenFile for SimFile {
         self.work(|state| {
             let content = self.content.lock();
             if content.salt != 0 && Dice::of(content.salt, at).ppm(state.faults.read_ppm) {
-                (state.misread, state.odd) = (true, true);
+                state.misread = true;
                 return Err(io::Error::other("a read failed"));
             }
             let at = (at as usize).min(content.bytes.len());
