@@ -15,11 +15,11 @@ mod views;
 
 use std::{sync::Arc, time::Duration};
 
-use pando_abi::{Errno, NodeId};
+use pando_abi::{ActorId, Errno, NodeId};
 use pando_admin::{Reply, Request};
 use pando_transport::UserRequest;
 
-use crate::{node::Kernel, realm::Refusal};
+use crate::{backup, node::Kernel, realm::Refusal};
 
 /// How long another node is waited for when it is asked for what it knows.
 const VIEW_PATIENCE: Duration = Duration::from_millis(1_500);
@@ -124,6 +124,13 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
         Request::RemoveNode { node, lost } => members::remove(kernel, NodeId(node), lost).await,
         Request::Drain { node, drained } => members::drain(kernel, NodeId(node), drained).await,
         Request::Settings { replace_after_ms } => members::settings(kernel, replace_after_ms).await,
+        Request::Hold { backup, lasts_ms, renew } => {
+            backup::hold(kernel, backup, Duration::from_millis(lasts_ms.into()), renew)
+        }
+        Request::Release { backup } => backup::release(kernel, backup),
+        Request::CopyPlan => Ok(backup::plan(kernel)),
+        Request::CopyGroup { backup, group, offset } => backup::copy(kernel, backup, ActorId(group), offset).await,
+        Request::CopyModule { hash, offset } => backup::module(kernel, pando_abi::ModuleHash(hash), offset).await,
         Request::Log { target, tail, .. } => Ok(Reply::Log(logs::tail_here(kernel, target.as_deref(), tail))),
         Request::Stop => {
             kernel.request_stop();

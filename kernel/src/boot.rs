@@ -15,6 +15,7 @@ use ractor::Actor;
 use tokio::sync::watch;
 
 use crate::{
+    backup::Holding,
     beginning,
     cells::Cells,
     console::Console,
@@ -157,6 +158,7 @@ impl Node {
                 logs: LogBook::default(),
                 lanes: Lanes::new(kernel.clone()),
                 leaders: Arc::new(Leaders::new(kernel.clone())),
+                holding: Holding::default(),
                 calls: PeerCalls::default(),
                 stop,
             })

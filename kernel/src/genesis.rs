@@ -14,7 +14,8 @@
 //! DATA/n1/raft/ store/ cache/
 //! ```
 //!
-//! 1. The realm's id is the BLAKE3 hash of the founding members' numbers and keys: no two foundings share one.
+//! 1. The realm's id is the BLAKE3 hash of the first founding members' numbers and keys: no two foundings share one. A realm
+//!    that is restored from a backup keeps its id, on nodes with new numbers and keys.
 //! 2. The record never changes after it is written, except for addresses, which are only where to knock first.
 //! 3. The record of a node that was admitted later says so, and whom it was told of. Such a node founds nothing.
 
@@ -96,16 +97,31 @@ impl Genesis {
     /// # Errors
     /// If `data` holds a realm already, or a file cannot be written.
     pub fn found(data: &Path, count: u32) -> Result<Genesis, GenesisError> {
-        let record = Self::record_path(data);
-        if record.exists() {
+        let (genesis, _) = Self::prepare(data, None, NodeId(1), count)?;
+        genesis.complete(data)?;
+        Ok(genesis)
+    }
+
+    /// Everything of a founding but the record in `data` that makes it one, and the person's key: keys, free UDP ports and
+    /// folders of `count` nodes, numbered from `first` on. `realm`: one that was before, on other nodes.
+    ///
+    /// # Errors
+    /// If `data` holds a realm already, or a file cannot be written.
+    pub fn prepare(
+        data: &Path,
+        realm: Option<RealmId>,
+        first: NodeId,
+        count: u32,
+    ) -> Result<(Genesis, [u8; 32]), GenesisError> {
+        if Self::record_path(data).exists() {
             return Err(GenesisError::Exists(data.to_owned()));
         }
         Self::make_folder(data)?;
-        let user = identity(&Self::user_key_path(data))?;
+        let user = identity(&Self::user_key_path(data))?.public();
         // Held until all are chosen, so that no port is chosen twice.
         let mut sockets = Vec::new();
         let mut nodes = Vec::new();
-        for number in 1..=count {
+        for number in (first.0..).take(count as usize) {
             let dir = Self::node_dir(data, NodeId(number));
             Self::make_folder(&dir)?;
             let key = identity(&dir.join("node.key"))?.public();
@@ -119,14 +135,19 @@ impl Genesis {
             hash.update(&member.node.0.to_le_bytes());
             hash.update(&member.key.0);
         }
-        let realm = RealmId(*hash.finalize().as_bytes());
-        let genesis = Genesis { realm, nodes, users: vec![user.public()], joined: false };
-        for number in 1..=count {
-            genesis.write(&Self::record_path(&Self::node_dir(data, NodeId(number))))?;
+        let realm = realm.unwrap_or(RealmId(*hash.finalize().as_bytes()));
+        Ok((Genesis { realm, nodes, users: vec![user], joined: false }, user.0))
+    }
+
+    /// Writes the record: first into every node's folder, then into `data`. Where that is, the founding is complete.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn complete(&self, data: &Path) -> Result<(), GenesisError> {
+        for member in &self.nodes {
+            self.write(&Self::record_path(&Self::node_dir(data, member.node)))?;
         }
-        // Last: where this file is, the founding is complete.
-        genesis.write(&record)?;
-        Ok(genesis)
+        self.write(&Self::record_path(data))
     }
 
     /// Writes the record of a node that was admitted into its folder.
@@ -217,6 +238,16 @@ impl Genesis {
     /// Where a node of the realm in `data` keeps its own.
     pub fn node_dir(data: &Path, node: NodeId) -> PathBuf {
         data.join(node.to_string())
+    }
+
+    /// Where a node keeps its groups.
+    pub fn log_dir(node_dir: &Path) -> PathBuf {
+        node_dir.join("raft")
+    }
+
+    /// Where a node keeps what can be had again.
+    pub fn store_dir(node_dir: &Path) -> PathBuf {
+        node_dir.join("store")
     }
 
     /// Where the person's key is.

@@ -4,11 +4,15 @@
 //!    from the first.
 //! 2. A saying is let out again by the next leader until the group's log says that it was heard.
 //! 3. A receiver on a node that is gone has heard nothing, and the group is told so.
-//! 4. A new leader asks again for the watches and links to plain actors: an end that fell between two leaders is told.
+//! 4. While it is held for a backup, nothing is let out and nothing counts as heard; afterwards all of it is said again.
+//! 5. A new leader asks again for the watches and links to plain actors: an end that fell between two leaders is told.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -44,6 +48,7 @@ pub struct Leaders {
     /// Groups that are led here since a moment ago, for [`crate::services`].
     news: Mutex<BTreeSet<ActorId>>,
     told: Notify,
+    held: AtomicBool,
 }
 
 struct Led {
@@ -82,7 +87,13 @@ impl TimerSink for GroupAlarms {
 impl Leaders {
     /// None led yet.
     pub fn new(kernel: Weak<Kernel>) -> Leaders {
-        Leaders { kernel, led: Mutex::default(), news: Mutex::default(), told: Notify::new() }
+        Leaders {
+            kernel,
+            led: Mutex::default(),
+            news: Mutex::default(),
+            told: Notify::new(),
+            held: AtomicBool::new(false),
+        }
     }
 
     /// Groups that this node has begun to lead since this was last asked.
@@ -100,9 +111,34 @@ impl Leaders {
         self.led.lock().keys().copied().collect()
     }
 
+    /// Nothing is let out from now on, and nothing counts as heard.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// The hold is over: everything that is not known to be heard is said again.
+    pub fn release(&self) {
+        self.held.store(false, Ordering::SeqCst);
+        let mut again = Vec::new();
+        for (group, led) in self.led.lock().iter_mut() {
+            for (to, queue) in &mut led.queues {
+                queue.sent = 0;
+                again.push((*group, *to));
+            }
+        }
+        again.into_iter().for_each(|(group, to)| self.pump(group, to));
+    }
+
     /// A receiver on another node has heard `group` up to `seq`.
     pub fn heard(&self, group: ActorId, to: Address, seq: u64) {
         let Some(kernel) = self.kernel.upgrade() else { return };
+        if self.is_held() {
+            return;
+        }
         {
             let mut led = self.led.lock();
             let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
@@ -164,7 +200,7 @@ impl Leaders {
     }
 
     fn pump_here(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
-        loop {
+        while !self.is_held() {
             let item = {
                 let mut led = self.led.lock();
                 led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)).and_then(|q| q.items.pop_front())
@@ -184,7 +220,7 @@ impl Leaders {
     }
 
     fn pump_there(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
-        loop {
+        while !self.is_held() {
             let mut led = self.led.lock();
             let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
             let Some(item) = queue.items.get(queue.sent) else { return };
@@ -238,12 +274,13 @@ impl Leaders {
         kernel.runtime().spawn(async move { pump_to_group(weak, group, to).await });
     }
 
-    /// What waits longest for one receiver, in order; empty: nothing does.
+    /// What waits longest for one receiver, in order; empty: nothing may be said.
     fn front(&self, group: ActorId, to: Address) -> Vec<Item> {
         let mut led = self.led.lock();
         let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return Vec::new() };
-        if queue.items.is_empty() {
+        if queue.items.is_empty() || self.is_held() {
             queue.pumping = false;
+            return Vec::new();
         }
         queue.items.iter().take(PUMP_MAX).cloned().collect()
     }
@@ -263,7 +300,7 @@ async fn pump_to_group(kernel: Weak<Kernel>, group: ActorId, to: Address) {
         let Some(kernel) = kernel.upgrade() else { return };
         let items = kernel.leaders().front(group, to);
         let Some(last) = items.last().map(|item| item.seq) else { return };
-        let heard = say(&kernel, group, to, items).await;
+        let heard = say(&kernel, group, to, items).await.filter(|_| !kernel.leaders().is_held());
         if let Some(seq) = heard {
             kernel.leaders().pop(group, to, seq);
             kernel.lanes().acknowledge(group, to, seq);

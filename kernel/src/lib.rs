@@ -29,6 +29,7 @@
 )]
 
 mod admin;
+mod backup;
 mod beginning;
 pub mod boot;
 pub mod cell;
@@ -52,6 +53,7 @@ pub mod platform;
 pub mod process;
 pub mod realm;
 pub mod replica;
+pub mod restore;
 pub mod root;
 pub mod router;
 pub mod served;
@@ -65,3 +67,4 @@ pub use boot::{Node, NodeConfig, NodeError};
 pub use genesis::{Genesis, GenesisError};
 pub use node::Kernel;
 pub use platform::Platform;
+pub use restore::{Restore, RestoreError};

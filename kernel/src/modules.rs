@@ -24,6 +24,9 @@ use tokio::sync::watch;
 /// Bytes of one piece of a module on the wire.
 pub const PIECE_BYTES: usize = 256 << 10;
 
+/// Where in the store the bytes are.
+const TREE: &str = "modules";
+
 /// See the module.
 pub struct Modules {
     engine: Arc<Engine>,
@@ -60,7 +63,7 @@ impl Modules {
     /// # Errors
     /// If the store cannot be read.
     pub fn open(engine: Arc<Engine>, store: &Store) -> Result<Modules, ModuleStoreError> {
-        let bytes = store.tree("modules").map_err(|e| ModuleStoreError::Store(e.to_string()))?;
+        let bytes = store.tree(TREE).map_err(|e| ModuleStoreError::Store(e.to_string()))?;
         Ok(Modules {
             engine,
             store: store.clone(),
@@ -70,6 +73,15 @@ impl Modules {
             lacked: Mutex::default(),
             arrivals: watch::Sender::new(0),
         })
+    }
+
+    /// Puts bytes into the store of a node that does not run. They are on the disk once the store is flushed.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn lay(store: &Store, hash: ModuleHash, wasm: &[u8]) -> Result<(), ModuleStoreError> {
+        let put = store.tree(TREE).and_then(|tree| tree.put(&hash.0, wasm));
+        put.map_err(|e| ModuleStoreError::Store(e.to_string()))
     }
 
     /// The bytes, if they are here.

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
+    backup::Holding,
     cell::Cell,
     cells::Cells,
     console::Console,
@@ -75,6 +76,7 @@ pub(crate) struct Parts {
     pub logs: LogBook,
     pub lanes: Lanes,
     pub leaders: Arc<Leaders>,
+    pub holding: Holding,
     pub calls: PeerCalls,
     pub stop: tokio::sync::watch::Sender<bool>,
 }
@@ -166,6 +168,10 @@ impl Kernel {
     /// Groups led here.
     pub fn leaders(&self) -> &Leaders {
         &self.parts.leaders
+    }
+    /// Whether it holds still for a backup.
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.parts.holding
     }
     /// Requests to other nodes.
     pub(crate) fn calls(&self) -> &PeerCalls {

@@ -61,7 +61,7 @@ impl Platform {
         let (scheduler, engine) = engine(config, &door)?;
         let members = Arc::new(genesis.member_set());
         let (transport, events) = Quic::start(QuicConfig::new(identity, own.node, incarnation, own.addr, members))?;
-        let raft = RaftConfig { boot: incarnation.0, ..RaftConfig::new(config.dir.join("raft"), own.node) };
+        let raft = RaftConfig { boot: incarnation.0, ..RaftConfig::new(Genesis::log_dir(&config.dir), own.node) };
         Ok(Platform {
             door,
             incarnation,
@@ -103,7 +103,7 @@ fn engine(config: &NodeConfig, door: &Arc<dyn Door>) -> Result<(Scheduler, Arc<E
 }
 
 fn open_store(config: &NodeConfig) -> Result<Store, NodeError> {
-    let dir = config.dir.join("store");
+    let dir = Genesis::store_dir(&config.dir);
     Store::open(&dir).map_err(|e| {
         NodeError::Other(format!(
             "{}: {e}; it can be rebuilt: stop the node, remove that folder and start again",

@@ -23,6 +23,7 @@ mod dedupe;
 mod image;
 mod index;
 mod machine;
+mod restored;
 mod rows;
 mod rules;
 mod samples;

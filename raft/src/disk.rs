@@ -167,6 +167,12 @@ impl Disk {
         Ok(record)
     }
 
+    /// Writes a vote for a replica that does not run.
+    pub(crate) async fn set_vote(&self, group: GroupId, vote: VoteRecord) -> std::io::Result<()> {
+        let Some(record) = self.group(group) else { return Ok(()) };
+        self.appender.write(vec![Item::Put(record.region, log::KEY_VOTE.to_vec(), encode(&vote))]).await
+    }
+
     /// Remembers that the replica here is fenced.
     pub(crate) async fn fence_group(&self, group: GroupId, why: &str) -> std::io::Result<()> {
         let write = {

@@ -49,6 +49,31 @@ pub enum OpenError {
     Config(String),
 }
 
+/// Why a group's state was not carried out of one realm, or into another.
+#[derive(Debug, Error)]
+pub enum CopyError {
+    /// Nobody can say now what the state is.
+    #[error("the group cannot be copied now: {0}")]
+    NotNow(String),
+    /// The bytes are no copy.
+    #[error("not a copy of a group, or a damaged one: {0}")]
+    Damaged(String),
+    /// No voters, too many, or the same one twice.
+    #[error("bad list of voters: {0}")]
+    Voters(String),
+    /// The folder has the group.
+    #[error("the folder has group {0} already: restore into an empty one")]
+    Exists(crate::entry::GroupId),
+    /// The disk.
+    #[error("cannot write {dir}: {source}")]
+    Disk {
+        /// The folder.
+        dir: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
 /// Why a group was not created, joined or removed here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CreateError {

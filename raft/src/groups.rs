@@ -1,5 +1,6 @@
 //! The groups of one node: the public face of this crate.
 
+mod copy;
 mod members;
 mod node;
 mod propose;
@@ -18,6 +19,8 @@ use crate::error::{ChangeError, CreateError, LeaveError, LinearError, OpenError,
 use crate::machine::{Machine, Machines, Wire};
 use crate::status::{GroupEvent, Status};
 use node::Node;
+
+pub use copy::{GroupCopy, Laying};
 
 /// Many groups, one log engine, one flush. Cheap to clone; all clones are one node.
 #[derive(Clone)]

@@ -46,9 +46,9 @@ mod types;
 
 pub use config::{Config, Fatal};
 pub use entry::{Committed, Entry, GroupId, PAYLOAD_BYTES_MAX};
-pub use error::{ChangeError, CreateError, LeaveError, LinearError, OpenError, ProposeError, StoreError};
+pub use error::{ChangeError, CopyError, CreateError, LeaveError, LinearError, OpenError, ProposeError, StoreError};
 pub use files::{Files, OpenFile, SystemFiles};
-pub use groups::Groups;
+pub use groups::{GroupCopy, Groups, Laying};
 pub use machine::{Applied, Machine, Machines, Wire};
 pub use pando_abi::NodeId;
 pub use replica::blocking;

@@ -56,6 +56,13 @@ impl Realm {
         Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
     }
 
+    /// A realm that is in a folder already. Nothing runs yet.
+    pub fn of(folder: TempDir) -> Realm {
+        let turn = Turn::take();
+        let genesis = Genesis::load(folder.path()).expect("a realm's folder");
+        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+    }
+
     /// The data folder.
     pub fn data(&self) -> &Path {
         self.folder.path()

@@ -16,6 +16,7 @@ pub mod disk;
 pub mod nemesis;
 pub mod operator;
 pub mod people;
+pub mod trace;
 pub mod world;
 
 use std::{
@@ -38,6 +39,7 @@ use self::{
     nemesis::{Nemesis, Weather},
     operator::{Order, may_wipe},
     people::{Board, Client, Shared, Sizes},
+    trace::{Glance, Hash, Trace},
     world::{Death, TICK, Tuning, World},
 };
 use crate::dice::Dice;
@@ -65,8 +67,8 @@ pub struct Options {
 pub struct Report {
     /// What should not have been: empty if all is well.
     pub found: Vec<String>,
-    /// A hash over everything that was seen.
-    pub trace: u64,
+    /// Everything that was seen.
+    pub trace: Trace,
     /// Nodes.
     pub nodes: u32,
     /// Replicas of a group.
@@ -140,20 +142,6 @@ fn panics() -> Vec<String> {
     all_panics().into_iter().filter(|text| !meant(text)).collect()
 }
 
-/// FNV-1a over words (Fowler, Noll, Vo): enough to tell two runs apart.
-struct Trace(u64);
-
-impl Trace {
-    fn note(&mut self, word: u64) {
-        for byte in word.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
-    }
-    fn note_text(&mut self, text: &str) {
-        text.bytes().for_each(|b| self.note(b.into()));
-    }
-}
-
 struct Run {
     world: World,
     nemesis: Nemesis,
@@ -166,7 +154,6 @@ struct Run {
     wiping: Option<(usize, Duration)>,
     dice: Dice,
     report: Report,
-    trace: Trace,
     ticks: u64,
 }
 
@@ -209,7 +196,6 @@ fn play(options: Options) -> Report {
         wiping: None,
         dice: dice.fork(11),
         report,
-        trace: Trace(0xcbf2_9ce4_8422_2325),
         ticks: 0,
     };
     let storm = options.storm.unwrap_or(Duration::from_millis(dice.between(2_000, 14_000)));
@@ -254,7 +240,8 @@ impl Run {
         // The mending.
         self.nemesis.heal(&mut self.world);
         self.board.lock().stop = true;
-        self.until("everybody has finished", MEND_MAX, |run| run.board.lock().working == 0)?;
+        self.until("everybody has finished", MEND_MAX, |run| run.board.lock().working == 0)
+            .map_err(|why| format!("{why}: {}", self.board.lock().audit_at))?;
         self.until("everybody holds what they shall", MEND_MAX, |run| members::unsettled(&run.world).is_none())
             .map_err(|why| format!("{why}: {}", members::unsettled(&self.world).unwrap_or_default()))?;
         self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world).is_none())
@@ -350,27 +337,14 @@ impl Run {
     }
 
     fn note(&mut self) {
-        self.trace.note(self.world.now().as_nanos() as u64);
-        for machine in &self.world.machines {
-            self.trace.note(machine.boots());
-            self.trace.note(machine.disk.syncs());
-            let Some(kernel) = machine.kernel() else { continue };
-            self.trace.note(kernel.remote_count());
-            for group in kernel.groups().list() {
-                let Some(status) = kernel.groups().status(group) else { continue };
-                self.trace.note(status.term);
-                self.trace.note(status.applied);
-                status
-                    .chain
-                    .chunks_exact(8)
-                    .for_each(|c| self.trace.note(u64::from_le_bytes(c.try_into().unwrap_or_default())));
-            }
-        }
+        let machines = self.world.machines.iter().map(seen).collect();
         let board = self.board.lock();
-        self.trace.note(board.history.len() as u64);
+        let mut people = Hash::default();
+        people.word(board.history.len() as u64);
         if let Some(deed) = board.history.last() {
-            self.trace.note_text(&format!("{deed:?}"));
+            people.bytes(format!("{deed:?}").as_bytes());
         }
+        self.report.trace.0.push(Glance { at: self.world.now(), machines, people: people.value() });
     }
 
     fn finish(mut self) -> Report {
@@ -391,12 +365,29 @@ impl Run {
             }
         }
         self.report.history = board.history.clone();
-        if let Some(audit) = &board.audit {
-            self.trace.note_text(&format!("{audit:?}"));
-        }
+        let mut people = Hash::default();
+        people.bytes(format!("{:?}", board.audit).as_bytes());
+        let at = self.report.simulated;
+        self.report.trace.0.push(Glance { at, machines: Vec::new(), people: people.value() });
         self.report.raft = (self.replicas.terms, self.replicas.compared);
         self.report.deeds = self.nemesis.deeds;
-        self.report.trace = self.trace.0;
         self.report
     }
+}
+
+/// Of one machine: boots, syncs, messages, and how far each of its groups is.
+fn seen(machine: &world::Machine) -> u64 {
+    let mut hash = Hash::default();
+    hash.word(machine.boots());
+    hash.word(machine.disk.syncs());
+    if let Some(kernel) = machine.kernel() {
+        hash.word(kernel.remote_count());
+        for group in kernel.groups().list() {
+            let Some(status) = kernel.groups().status(group) else { continue };
+            hash.word(status.term);
+            hash.word(status.applied);
+            hash.bytes(&status.chain);
+        }
+    }
+    hash.value()
 }

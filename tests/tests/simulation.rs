@@ -24,8 +24,8 @@ fn twice(seeds: &[u64]) -> Vec<String> {
             let options = Options { seed, storm: None };
             let (first, second): (Report, Report) = (run(options), run(options));
             let mut found = first.found;
-            if cfg!(tokio_unstable) && first.trace != second.trace {
-                found.push(format!("it came out in two ways, {:016x} and {:016x}", first.trace, second.trace));
+            if let Some(how) = first.trace.parts_from(&second.trace).filter(|_| cfg!(tokio_unstable)) {
+                found.push(format!("it went two ways: {how}"));
             }
             wrong.lock().expect("no panic").extend(found.into_iter().map(|text| format!("seed {seed}: {text}")));
         }
@@ -75,6 +75,6 @@ fn what_seeds_have_found_stays_mended() {
 #[test]
 fn another_seed_is_another_run() {
     let traces: std::collections::BTreeSet<u64> =
-        (1..=4).map(|seed| run(Options { seed, storm: None }).trace).collect();
+        (1..=4).map(|seed| run(Options { seed, storm: None }).trace.hash()).collect();
     assert_eq!(traces.len(), 4);
 }

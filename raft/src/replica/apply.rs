@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// The state now, as a snapshot file. Blocks.
-    fn pack(&self) -> (SnapshotMeta, Bytes) {
+    pub(crate) fn pack(&self) -> (SnapshotMeta, Bytes) {
         let mut slot = self.slot.lock();
         let meta = Meta {
             last: slot.last.map(Into::into),

@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pando_raft::{Groups, NodeId, OpenError};
+use bytes::Bytes;
+use pando_raft::{CopyError, GroupCopy, Groups, Laying, NodeId, OpenError};
 
 use crate::harness::{Cluster, End, LONG, Plan, entry, eventually, group, put, run};
 
@@ -199,4 +200,48 @@ fn a_removed_group_leaves_nothing_behind() {
         assert_eq!(cluster.nodes[&1].list(), [group(2)]);
         cluster.nodes[&1].propose(group(2), entry(0, b"x"), LONG).await.unwrap();
     });
+}
+
+#[test]
+fn a_copy_of_a_group_goes_on_where_it_was_on_other_nodes_disks() {
+    run(async {
+        let (cluster, g) = Cluster::with_a_group(1..=3, |_| {}).await;
+        for seq in 1..30 {
+            put(&cluster.nodes[&1], g, seq).await;
+        }
+        // Whichever replica is asked.
+        let copy = cluster.nodes[&3].copy_out(g, LONG).await.unwrap().to_bytes();
+        let before = cluster.nodes[&3].status(g).unwrap();
+        let copy = GroupCopy::from_bytes(&copy).unwrap();
+        assert!(copy.index() >= 30, "{}", copy.index());
+        let mut other = Cluster::start(1..=0, |_| {}).await;
+        let voters: Vec<NodeId> = (7..=9).map(NodeId).collect();
+        for node in 7..=9 {
+            let laying = Laying::open(other.config(node)).await.unwrap();
+            laying.lay(g, &copy, &voters).await.unwrap();
+            let twice = laying.lay(g, &copy, &voters).await.unwrap_err();
+            assert!(matches!(twice, CopyError::Exists(_)), "{twice}");
+            laying.close().await;
+            other.open(node).await;
+        }
+        put(&other.nodes[&8], g, 30).await;
+        let lines = other.agree(g, &[7, 8, 9], 31).await;
+        assert_eq!((lines[0].as_slice(), lines[30].as_slice()), (b"line 0".as_slice(), b"line 30".as_slice()));
+        // What was told stays told, and the terms that were are over.
+        let again = other.nodes[&8].propose(g, entry(29, b"line 29"), LONG).await.unwrap();
+        assert!(again.index > before.applied && again.term > before.term, "{again:?}");
+        other.agree(g, &[7, 8, 9], 31).await;
+        // The chain went on: a third node that joins gets it whole, and nobody is fenced.
+        other.open(10).await;
+        other.nodes[&7].change_voters(g, &[NodeId(7), NodeId(8), NodeId(9), NodeId(10)]).await.unwrap();
+        other.agree(g, &[7, 8, 9, 10], 31).await;
+        assert!((7..=10).all(|n| other.nodes[&n].status(g).unwrap().stopped.is_none()));
+    });
+}
+
+#[test]
+fn bytes_that_are_no_copy_are_refused() {
+    for bytes in [Bytes::new(), Bytes::from_static(b"PANDOSNP and more that means nothing at all")] {
+        assert!(matches!(GroupCopy::from_bytes(&bytes), Err(CopyError::Damaged(_))));
+    }
 }

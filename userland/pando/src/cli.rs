@@ -66,6 +66,9 @@ pub enum Command {
     /// Open the shell of a running realm
     #[command(after_help = examples::SH)]
     Sh(Sh),
+    /// Make a realm of a backup, in an empty folder
+    #[command(after_help = examples::RESTORE)]
+    Restore(RestoreArgs),
     #[command(flatten)]
     Verb(Verb),
 }
@@ -151,6 +154,9 @@ pub enum Verb {
     /// Take a node out of the realm for good
     #[command(after_help = examples::REMOVE_NODE)]
     RemoveNode(RemoveNode),
+    /// Write the whole realm, its groups and modules, into one file
+    #[command(after_help = examples::BACKUP)]
+    Backup(BackupArgs),
     /// Show or change what the realm does by itself
     #[command(after_help = examples::SETTINGS)]
     Settings(Settings),
@@ -381,6 +387,21 @@ pub struct RemoveNode {
     /// Its disk is gone for good: end the groups that have no majority without it
     #[arg(long)]
     pub lost: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct BackupArgs {
+    /// The file, which is made
+    pub file: PathBuf,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct RestoreArgs {
+    /// A file that `backup` has made
+    pub file: PathBuf,
+    /// How many nodes the realm has from now on [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(values::NODES_MAX)))]
+    pub nodes: Option<u32>,
 }
 
 #[derive(Args, Debug, Clone)]

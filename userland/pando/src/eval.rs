@@ -4,6 +4,7 @@
 //!
 //! 1. A command that fails leaves one [`Failure`] and no outcome that claims otherwise.
 
+mod backup;
 mod call;
 mod look;
 mod members;
@@ -93,6 +94,7 @@ impl Eval<'_> {
             Verb::Undrain(args) => self.drain(args.id.0, false).await,
             Verb::Ticket(args) => self.ticket(args.lifetime.0).await,
             Verb::RemoveNode(args) => self.remove_node(args.id.0, args.lost).await,
+            Verb::Backup(args) => self.backup(&args.file).await,
             Verb::Settings(args) => self.settings(args.replace_after).await,
             Verb::Programs => {
                 self.sink.emit(Outcome::Programs(crate::program::bundled()));

@@ -9,6 +9,7 @@
 // `up/process.rs` says why not `forbid`.
 #![deny(unsafe_code)]
 
+mod archive;
 mod ask;
 mod bundle;
 mod cli;
@@ -21,6 +22,7 @@ mod outcome;
 mod printer;
 mod program;
 mod render;
+mod restore;
 mod session;
 mod shell;
 mod up;
@@ -77,6 +79,15 @@ fn run(cli: Cli) -> Result<u8, Failure> {
             let runtime = runtime()?;
             let (session, _) = up::open(&data(cli.data)?)?;
             Ok(Shell { runtime: &runtime, session, common, keep_going: args.keep_going }.run())
+        }
+        Command::Restore(args) => {
+            quiet();
+            let mut printer = Printer::new(common.json);
+            let data = data(cli.data)?;
+            let restored = restore::restore(&runtime()?, &data, &args, &mut |text| printer.progress(text));
+            printer.progress(None);
+            printer.emit(restored?);
+            Ok(0)
         }
         Command::Verb(verb) => {
             quiet();

@@ -165,6 +165,18 @@ Examples:
   remove-node n2 --lost       its disk is gone; groups that have no majority without it end
 Its number is never used again. The same machine comes back with a ticket and an empty folder, under a new one.";
 
+pub const BACKUP: &str = "\
+Examples:
+  backup grove.backup
+While groups are copied they say nothing to each other; calls are answered as ever. Plain actors live on one node, and are
+not in a backup. The file is a tar archive: `tar tvf` lists what is in it.";
+
+pub const RESTORE: &str = "\
+Examples:
+  pando restore grove.backup --data ./grove && pando up --data ./grove
+  pando restore grove.backup --data ./grove --nodes 1
+The realm keeps its identity, its names and its groups. Its nodes are new, with new keys and numbers; others join with a ticket.";
+
 pub const SETTINGS: &str = "\
 Examples:
   settings
