@@ -14,6 +14,8 @@
 //! | `driver` | calls another actor so many times, so many at once |
 //! | `ring` | spawns a ring of itself and lets tokens run round it |
 //! | `nursery` | spawns children and counts their first cries |
+//! | `gauge` | calls others as it is told, alone or with a crew, and writes down how long the answers took |
+//! | `shelf` | ten thousand values under their keys |
 //! | `courier` | writes numbered letters, and checks the numbers of those it gets |
 
 use std::borrow::Cow;
@@ -33,6 +35,8 @@ fn text(label: &str) -> &'static str {
         "ring" => include_str!("guests/ring.wat"),
         "nursery" => include_str!("guests/nursery.wat"),
         "courier" => include_str!("guests/courier.wat"),
+        "gauge" => include_str!("guests/gauge.wat"),
+        "shelf" => include_str!("guests/shelf.wat"),
         _ => panic!("there is no guest `{label}`"),
     }
 }
@@ -165,8 +169,22 @@ pub mod verb {
     /// `courier`: letters got on line `a`: how many, how many again, how many skipped, the highest number.
     pub const MAIL: u64 = 3;
 
-    /// `driver`, `ring`, `nursery`: begin.
+    /// `driver`, `ring`, `nursery`, `gauge`: begin.
     pub const RUN: u64 = 1;
+    /// `gauge`: the same, and of several to be called each in turn.
+    pub const SWEEP: u64 = 2;
+    /// `gauge`: spawn `a` to be called.
+    pub const HIRE: u64 = 3;
+    /// `gauge`: form a crew of `a`, who call the handle, or each a partner on node `b`.
+    pub const FORM: u64 = 4;
+    /// `gauge`: what follows is an order for all of the crew, for `a` of them at a time.
+    pub const ALL: u64 = 5;
+    /// `gauge`: send a child a ball `a` times, and get it back.
+    pub const RALLY: u64 = 6;
+    /// `gauge`: spawn `a` children that end at once, `b` at a time, each monitored.
+    pub const MAYFLIES: u64 = 8;
+    /// `gauge`: never end.
+    pub const SPIN: u64 = 11;
 }
 
 /// What a sentinel saw, in the order of its report.
@@ -273,7 +291,8 @@ mod tests {
 
     #[test]
     fn every_guest_assembles() {
-        for label in ["tally", "sentinel", "witness", "jack", "imp", "echo", "driver", "ring", "nursery", "courier"] {
+        let old = ["tally", "sentinel", "witness", "jack", "imp", "echo", "driver", "ring", "nursery", "courier"];
+        for label in old.into_iter().chain(["gauge", "shelf"]) {
             assert!(wasm(label).starts_with(b"\0asm"), "{label}");
         }
     }

@@ -78,6 +78,11 @@ impl Realm {
         self.nodes.keys().copied().collect()
     }
 
+    /// Process ids of the nodes that run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.nodes.values().map(Child::id).collect()
+    }
+
     /// Starts processes and waits until each answers for the realm.
     pub async fn boot(&mut self, nodes: &[u32]) {
         for node in nodes {

@@ -1,101 +1,161 @@
-//! The same work by tokio: a task for each actor, a bounded channel for each mailbox.
+//! The systems that stand beside: where their scripts and programs are, and what version each is.
+//!
+//! Owns: the folder that all of them write in, and what was found where. Does not know what is measured with them.
+//!
+//! 1. What a peer starts is a child of this process and ends with it.
+//! 2. A peer that is not installed is a sentence, with what to do.
 
-use std::time::Instant;
+mod erlang;
+mod etcd;
+mod ra;
 
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot},
+use std::{
+    collections::BTreeMap,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::{Child, Command},
 };
 
-/// Actors of a ring.
-pub const RING: usize = 1_000;
-/// What the peers' mailboxes hold; ours hold more, but never need to here.
-const MAILBOX: usize = 1_024;
+use tempfile::TempDir;
 
-/// Sixty-four bytes, as ours.
-#[derive(Clone, Copy)]
-struct Token {
-    hops: u64,
-    _rest: [u64; 7],
+pub use erlang::{Erlang, Pair, Secrecy};
+pub use etcd::Reads;
+pub use ra::Ra;
+
+use crate::figures::median;
+
+/// See the module.
+pub struct Peers {
+    /// Their scripts.
+    scripts: PathBuf,
+    /// Where they are installed and built.
+    place: PathBuf,
+    /// What this run of them writes.
+    folder: TempDir,
+    versions: BTreeMap<String, String>,
+    wanted: bool,
 }
 
-fn runtime(threads: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime")
+impl Peers {
+    /// Looks in `scripts`, or where the repository has them beside it.
+    pub fn find(scripts: Option<PathBuf>, wanted: bool) -> Peers {
+        let beside = || pando_tests::program::workspace().join("../shared/peers");
+        let scripts = scripts.or_else(|| std::env::var_os("PANDO_PEERS").map(PathBuf::from)).unwrap_or_else(beside);
+        let place = std::env::var_os("PEERS")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/pando-peers"));
+        let folder = tempfile::Builder::new().prefix("pando-peers-").tempdir().expect("a temporary folder");
+        Peers { scripts, place, folder, versions: BTreeMap::new(), wanted }
+    }
+
+    /// The versions of those that were asked.
+    pub fn versions(&self) -> &BTreeMap<String, String> {
+        &self.versions
+    }
+
+    fn allowed(&self) -> Result<(), String> {
+        if self.wanted { Ok(()) } else { Err("was not asked (--alone)".into()) }
+    }
+
+    /// A file of a peer's script.
+    fn script(&self, path: &str) -> Result<PathBuf, String> {
+        let path = self.scripts.join(path);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(format!("there is no {}: name the peers' folder with --peers or PANDO_PEERS", path.display()))
+    }
+
+    /// A program of `rustpeers`: the median of each of its figures, by name.
+    pub fn rust(
+        &mut self,
+        program: &str,
+        bench: &str,
+        runs: usize,
+        percent: u64,
+    ) -> Result<BTreeMap<String, f64>, String> {
+        self.allowed()?;
+        let path = self.place.join("target-rustpeers/release").join(program);
+        if !path.is_file() {
+            return Err("is not installed: run the peers' `install.sh rust`".to_owned());
+        }
+        self.versions.entry(program.to_owned()).or_insert_with(|| "as in its Cargo.toml".into());
+        let mut command = Command::new(path);
+        command.arg(bench).env("ANCHOR_REPS", runs.to_string()).env("ANCHOR_SCALE", percent.to_string());
+        figures(&output(&mut command)?)
+    }
 }
 
-/// Messages a second round a ring.
-pub fn ring(threads: usize, tokens: u64, hops: u64) -> f64 {
-    runtime(threads).block_on(async {
-        let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..RING).map(|_| mpsc::channel::<Token>(MAILBOX)).unzip();
-        let (done, mut over) = mpsc::channel::<()>(MAILBOX);
-        senders.rotate_left(1);
-        for (next, mut inbox) in senders.iter().cloned().zip(receivers) {
-            let done = done.clone();
-            tokio::spawn(async move {
-                while let Some(token) = inbox.recv().await {
-                    let sent = match token.hops {
-                        0 => done.send(()).await.is_ok(),
-                        hops => next.send(Token { hops: hops - 1, ..token }).await.is_ok(),
-                    };
-                    if !sent {
-                        return;
-                    }
-                }
-            });
+/// Lines of `peer, benchmark, median, ...`, by benchmark.
+fn figures(text: &str) -> Result<BTreeMap<String, f64>, String> {
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let mut fields = line.split('\t').skip(1);
+        if let (Some(what), Some(Ok(figure))) = (fields.next(), fields.next().map(str::parse)) {
+            found.insert(what.to_owned(), figure);
         }
-        let began = Instant::now();
-        for n in 0..tokens as usize {
-            let token = Token { hops, _rest: [0; 7] };
-            assert!(senders[n % RING].send(token).await.is_ok(), "the ring lives");
-        }
-        for _ in 0..tokens {
-            over.recv().await;
-        }
-        (tokens * hops) as f64 / began.elapsed().as_secs_f64()
-    })
+    }
+    if found.is_empty() { Err(format!("printed no figure: {text}")) } else { Ok(found) }
 }
 
-/// Nanoseconds of a call and its answer between two tasks.
-pub fn call(threads: usize, calls: u64) -> f64 {
-    runtime(threads).block_on(async {
-        let (to, mut inbox) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(MAILBOX);
-        tokio::spawn(async move {
-            while let Some((value, reply)) = inbox.recv().await {
-                let _ = reply.send(value);
-            }
-        });
-        let caller = tokio::spawn(async move {
-            let began = Instant::now();
-            for n in 0..calls {
-                let (reply, answer) = oneshot::channel();
-                assert!(to.send((n, reply)).await.is_ok(), "the other side lives");
-                assert_eq!(answer.await, Ok(n));
-            }
-            began.elapsed()
-        });
-        caller.await.expect("a task").as_nanos() as f64 / calls as f64
-    })
+/// The figure whose name begins so.
+pub fn named(figures: &Result<BTreeMap<String, f64>, String>, parts: &[&str]) -> Result<Vec<f64>, String> {
+    let figures = figures.as_ref().map_err(Clone::clone)?;
+    let fits = |name: &str| parts.iter().all(|part| name.contains(part));
+    let found: Vec<f64> = figures.iter().filter(|(name, _)| fits(name)).map(|(_, figure)| *figure).collect();
+    if found.is_empty() { Err(format!("has no figure for {parts:?}")) } else { Ok(vec![median(&found)]) }
 }
 
-/// Tasks a second, each with a mailbox of its own, that say one word and end.
-pub fn spawn(threads: usize, count: u64) -> f64 {
-    runtime(threads).block_on(async {
-        let began = Instant::now();
-        let (born, mut cries) = mpsc::channel::<()>(MAILBOX);
-        let parent = tokio::spawn(async move {
-            for _ in 0..count {
-                let born = born.clone();
-                let (own, inbox) = mpsc::channel::<Token>(16);
-                tokio::spawn(async move {
-                    let _mailbox = (own, inbox);
-                    let _ = born.send(()).await;
-                });
-            }
-        });
-        for _ in 0..count {
-            cries.recv().await;
-        }
-        parent.await.expect("a task");
-        count as f64 / began.elapsed().as_secs_f64()
-    })
+/// What a program prints, if it ends well.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|e| format!("{name} does not start: {e}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+        return Err(format!("{name} ended with {}: {last}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A port on loopback that nobody has now.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Is it on the path?
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// A child that ends when this is dropped.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Compiles Erlang modules into `to`.
+fn compile(to: &Path, paths: &[PathBuf], files: &[PathBuf]) -> Result<(), String> {
+    std::fs::create_dir_all(to).map_err(|e| format!("{}: {e}", to.display()))?;
+    let mut command = Command::new("erlc");
+    command.args(["-W0", "+export_all", "+nowarn_export_all", "-o"]).arg(to);
+    for path in paths {
+        command.arg("-pa").arg(path);
+    }
+    output(command.args(files)).map(drop)
+}
+
+/// Hundredths of a second of processor time that a process and its threads have used.
+pub fn ticks(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may have spaces: state is the first.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or_default();
+    field(11) + field(12)
 }

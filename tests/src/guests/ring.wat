@@ -1,7 +1,7 @@
 ;; A ring of actors. Start order: `a` more to spawn after this one; the handle is the first of the ring.
 ;;
-;; Order 1 to the first: `a` tokens, `b` hops each; answered when all have run out. Order 2: a token with `a` hops left;
-;; 64 bytes. Order 3 to the first: a token has run out.
+;; Order 1 to the first: `a` tokens, `b` hops each; answered when all have run out. Order 2: a token with `a` hops left,
+;; as long as the order was. Order 3 to the first: a token has run out.
 
 (global $first (mut i32) (i32.const 0))
 (global $next (mut i32) (i32.const 0))
@@ -23,10 +23,10 @@
     (if (i64.eqz (call $a))
       (then
         (call $write (i64.const 3) (i64.const 0) (i64.const 0))
-        (drop (call $tell (global.get $first) (i32.const 64))))
+        (drop (call $tell (global.get $first) (i32.const 24))))
       (else
-        (call $write (i64.const 2) (i64.sub (call $a) (i64.const 1)) (i64.const 0))
-        (drop (call $tell (global.get $next) (i32.const 64)))))
+        (i64.store offset=8 (call $body) (i64.sub (call $a) (i64.const 1)))
+        (drop (call $send (global.get $next) (call $body) (call $body_len) (i32.const 0) (i32.const 0)))))
     (return)))
   (if (i64.eq (call $verb) (i64.const 3)) (then
     (global.set $tokens (i64.sub (global.get $tokens) (i64.const 1)))
@@ -34,8 +34,9 @@
     (return)))
   (global.set $asker (call $asked))
   (global.set $tokens (call $a))
-  (call $write (i64.const 2) (call $b) (i64.const 0))
   (local.set $i (call $a))
+  (i64.store offset=8 (call $body) (call $b))
+  (i64.store (call $body) (i64.const 2))
   (loop $more
-    (drop (call $tell (global.get $next) (i32.const 64)))
+    (drop (call $send (global.get $next) (call $body) (call $body_len) (i32.const 0) (i32.const 0)))
     (br_if $more (i64.gt_s (local.tee $i (i64.sub (local.get $i) (i64.const 1))) (i64.const 0)))))
