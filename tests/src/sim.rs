@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use ahash::random_state::{RandomSource, set_random_source};
 use pando_kernel::replica::LACKS_MODULE;
 use parking_lot::Mutex;
 
@@ -91,7 +92,7 @@ thread_local! {
 /// One order for all: the log engine goes through its regions as its hash maps have them.
 struct OneOrder;
 
-impl ahash::random_state::RandomSource for OneOrder {
+impl RandomSource for OneOrder {
     fn gen_hasher_seed(&self) -> usize {
         0
     }
@@ -104,7 +105,7 @@ impl ahash::random_state::RandomSource for OneOrder {
 /// If something has hashed before the first simulation.
 fn hash_alike() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| ahash::RandomState::set_random_source(OneOrder).expect("nothing has hashed yet"));
+    ONCE.call_once(|| set_random_source(OneOrder).expect("nothing has hashed yet"));
 }
 
 /// Sees to it that panics on threads that simulate are noted instead of printed.

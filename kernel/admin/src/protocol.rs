@@ -9,7 +9,11 @@
 
 #![allow(missing_docs, reason = "what rkyv derives has none")]
 
+mod rows;
+
 use rkyv::{Archive, Deserialize, Serialize};
+
+pub use rows::{ActorRow, Contact, LogLine, NameRow, NodeRow, TopRow};
 
 /// Bytes of one encoded request: a module of the largest size and a little more.
 pub const REQUEST_BYTES_MAX: usize = pando_abi::limits::MODULE_BYTES_MAX + (64 << 10);
@@ -186,6 +190,15 @@ pub enum Request {
         /// Nodes that shall no longer.
         remove: Vec<u32>,
     },
+    /// Moves a plain actor with everything that it is. [`Reply::Moved`] when it runs there.
+    Move {
+        /// The actor.
+        target: String,
+        /// The node where it shall live.
+        node: u32,
+    },
+    /// Has the asked node give its plain actors to others. [`Reply::Vacated`].
+    Vacate,
     /// Makes a ticket good: whoever proves its key may have one node admitted. [`Reply::Ticket`].
     Ticket {
         /// The public half of a key that the asker has drawn.
@@ -338,8 +351,30 @@ pub enum Reply {
     Drained {
         /// Names or addresses of groups that keep a replica on it, because no other node can take it.
         stay: Vec<String>,
-        /// Plain actors on it, which stay; `None`: it does not answer.
+        /// Plain actors that are on it still; `None`: it does not answer.
         actors: Option<u64>,
+        /// Plain actors that moved elsewhere.
+        moved: u64,
+        /// Plain actors that could not be moved, and why.
+        kept: Vec<(String, String)>,
+    },
+    /// To `Move`.
+    Moved {
+        /// Where it lived.
+        from: u32,
+        /// Where it lives.
+        to: u32,
+        /// Bytes that were carried; 0: it lived there already.
+        bytes: u64,
+        /// From when its messages were held until it ran again, in microseconds.
+        paused_us: u64,
+    },
+    /// To `Vacate`.
+    Vacated {
+        /// How many were moved.
+        moved: u64,
+        /// Those that could not be, and why.
+        stay: Vec<(String, String)>,
     },
     /// To `Settings`.
     Settings {
@@ -402,122 +437,6 @@ pub enum Level {
     Final,
     /// Committed, and not older than the question.
     Linear,
-}
-
-/// Where a node is, and who.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
-pub struct Contact {
-    /// Its number.
-    pub node: u32,
-    /// Its public key.
-    pub key: [u8; 32],
-    /// Where it listens: an IP address and a port.
-    pub addr: String,
-}
-
-/// One node.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct NodeRow {
-    /// Its number.
-    pub node: u32,
-    /// Where it listens.
-    pub addr: String,
-    /// Its public key in hexadecimal.
-    pub key: String,
-    /// Does the answering node have a session with it (or is it itself)?
-    pub up: bool,
-    /// Its incarnation, while it is up.
-    pub incarnation: u64,
-    /// Does it lead the root group?
-    pub root_leader: bool,
-    /// Does it vote in the root group? Otherwise it follows.
-    pub voter: bool,
-    /// May it be given anything to hold: `present`, `away`, `drained`, `leaving`.
-    pub standing: String,
-    /// Is it the one that answers?
-    pub this: bool,
-}
-
-/// One actor or group.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct ActorRow {
-    /// `n1/7f3a2b10` or `group/7f3a2b10`.
-    pub address: String,
-    /// The whole id in hexadecimal.
-    pub id: String,
-    /// The first of its names, or empty.
-    pub name: String,
-    /// Label of its module.
-    pub module: String,
-    /// The node (plain), or the leader (group); 0: unknown.
-    pub node: u32,
-    /// Voters, for a group.
-    pub voters: Vec<u32>,
-    /// Those that shall be its voters; the same unless a change is under way.
-    pub wanted: Vec<u32>,
-    /// `running`, `restarting`, `fenced on n2: ...`
-    pub state: String,
-    /// Messages waiting.
-    pub mailbox: u64,
-    /// Bytes of linear memory.
-    pub memory: u64,
-    /// Events handled.
-    pub events: u64,
-    /// Restarts so far.
-    pub restarts: u32,
-    /// Last applied index, for a group.
-    pub index: u64,
-}
-
-/// One name.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct NameRow {
-    /// The name.
-    pub name: String,
-    /// What it means.
-    pub address: String,
-    /// Label of its module, if known.
-    pub module: String,
-}
-
-/// One line of a log.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct LogLine {
-    /// Nanoseconds since 1970.
-    pub time_ns: u64,
-    /// The node that wrote it.
-    pub node: u32,
-    /// 1 error, 2 warning, 3 information, 4 debug, 5 trace.
-    pub level: u8,
-    /// An actor's name or address, or `kernel`.
-    pub source: String,
-    /// The text.
-    pub text: String,
-}
-
-/// Counters of one node.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct TopRow {
-    /// The node.
-    pub node: u32,
-    /// Seconds since it booted.
-    pub uptime_s: u64,
-    /// Actors alive.
-    pub actors: u64,
-    /// Groups it holds a replica of.
-    pub groups: u64,
-    /// Groups it leads.
-    pub leads: u64,
-    /// Events handled since boot.
-    pub events: u64,
-    /// Messages sent to other nodes since boot.
-    pub remote: u64,
-    /// Processor seconds used since boot, in milliseconds.
-    pub cpu_ms: u64,
-    /// Resident memory in bytes.
-    pub resident: u64,
-    /// Activations that ran over their slice.
-    pub overruns: u64,
 }
 
 impl Reply {
