@@ -10,7 +10,7 @@ mod upgrade;
 
 use std::{borrow::Cow, sync::Arc};
 
-use pando_abi::{Errno, ExitKind};
+use pando_abi::{Errno, ExitKind, NodeId};
 
 use crate::{
     Birth, Capability, Effect, Event, Exit, Handled, Image, ImageError, Limits, Module,
@@ -119,6 +119,22 @@ impl Actor {
         // Put in at once, so that an image that does not fit is refused now and not at the next event.
         let hot = Hot::wake(module, &limits, state, &rested).map_err(|exit| ImageError::Malformed(exit.message))?;
         Ok(Actor { module: module.clone(), limits, form: Form::Hot(Box::new(hot)), ended: None })
+    }
+
+    /// It lives on another node from now on: there its children are born that name none.
+    ///
+    /// # Errors
+    /// If it was cold and its bytes are no image.
+    pub fn settle(&mut self, node: NodeId) -> Result<(), ImageError> {
+        match &mut self.form {
+            Form::Hot(hot) => hot.shell.store.data_mut().state.node = node,
+            Form::Cold(rest) => {
+                let (mut state, rested) = image::open(rest)?;
+                state.node = node;
+                *rest = image::seal(&state, &rested);
+            }
+        }
+        Ok(())
     }
 
     /// Gives its instance back; the next event wakes it. Does nothing for an actor that has ended or has no images.

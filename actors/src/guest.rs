@@ -6,7 +6,7 @@
 //! 1. Between two events the context is empty; what remains is [`State`], which is what an image holds beside memory and globals.
 //! 2. Time and randomness come from the event alone.
 
-use pando_abi::{ActorId, Address, Handle, ModuleHash, Rights, limits};
+use pando_abi::{ActorId, Address, Handle, ModuleHash, NodeId, Rights, limits};
 use wasmtime::{Memory, ResourceLimiter};
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct State {
     pub(crate) id: ActorId,
     pub(crate) home: Address,
+    /// The node that it lives on: there its children are born that name none. Not part of what replicas agree on.
+    pub(crate) node: NodeId,
     pub(crate) replicas: u8,
     pub(crate) undo: bool,
     /// Events handled. Part of every child's id.
@@ -46,6 +48,7 @@ impl State {
         State {
             id: birth.id,
             home: birth.home,
+            node: birth.node,
             replicas: birth.replicas,
             undo: birth.undo,
             events: 0,

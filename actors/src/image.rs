@@ -21,7 +21,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"pandoimg";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FRONT: usize = 48;
 /// Events that an actor can have handled: one each nanosecond for a hundred years.
 const EVENTS_MAX: u64 = 1 << 62;
@@ -70,6 +70,7 @@ pub enum ImageError {
 pub(crate) struct Rest {
     id: [u8; 16],
     home: Place,
+    node: u32,
     replicas: u8,
     undo: bool,
     started: bool,
@@ -168,6 +169,7 @@ pub(crate) fn seal(state: &State, body: &Rested) -> Box<[u8]> {
     let rest = Rest {
         id: state.id.0,
         home: Place { home: state.home.home as u32, node: state.home.node.0, id: state.home.id.0 },
+        node: state.node.0,
         replicas: state.replicas,
         undo: state.undo,
         started: state.started,
@@ -232,6 +234,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(State, Rested), ImageError> {
     let state = State {
         id: ActorId(rest.id),
         home: Address { home, node: NodeId(rest.home.node), id: ActorId(rest.home.id) },
+        node: NodeId(rest.node),
         replicas: rest.replicas,
         undo: rest.undo,
         events: rest.events,

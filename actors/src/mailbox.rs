@@ -83,6 +83,11 @@ impl<T> Mailbox<T> {
         n
     }
 
+    /// What waits, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|waiting| &waiting.item)
+    }
+
     /// How many items wait, of either sort.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -8,6 +8,7 @@
 mod calls;
 mod logs;
 mod members;
+mod moves;
 mod spawn;
 mod target;
 mod upgrade;
@@ -118,6 +119,8 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
         Request::Upgrade { target, module } => upgrade::upgrade(kernel, &target, pando_abi::ModuleHash(module)).await,
         Request::Voters { target, nodes } => members::voters(kernel, &target, nodes).await,
         Request::Reseat { target, add, remove } => members::reseat(kernel, &target, add, remove).await,
+        Request::Move { target, node } => moves::one(kernel, &target, NodeId(node)).await,
+        Request::Vacate => Ok(moves::all(kernel).await),
         Request::Ticket { key, lifetime_ms } => members::ticket(kernel, key, lifetime_ms).await,
         // Nobody joins on behalf of somebody else.
         Request::Join { .. } => Err(Refusal::new(Errno::DENIED, "a node joins with a ticket", "")),

@@ -6,6 +6,7 @@
 //! 1. One worker at a time runs a cell; one activation handles a batch.
 //! 2. What is pushed is handled or comes back: nothing is dropped in silence, at the end neither.
 
+mod still;
 mod upgrade;
 
 use std::{
@@ -30,6 +31,7 @@ use crate::{
     supervise::{Supervisor, Verdict},
 };
 
+use still::Still;
 pub use upgrade::Switch;
 use upgrade::Upgrade;
 
@@ -46,6 +48,10 @@ pub struct Cell {
     /// Has it ever dealt with another node? If not, the loss of one is no news to it.
     far: AtomicBool,
     events: AtomicU64,
+    /// The move that brought it here; 0: it was born here.
+    mark: AtomicU64,
+    /// The latest time that it was told elsewhere.
+    floor_ns: u64,
     limit_ms: u64,
 }
 
@@ -54,8 +60,12 @@ struct Post {
     open: bool,
     /// Bounces that have come since the last one was handled.
     bounces: u64,
+    /// The reason of the latest of them.
+    bounced: u16,
     /// New code, for before the next event.
     upgrade: Option<Upgrade>,
+    /// It shall stand still, or does.
+    still: Option<Still>,
 }
 
 enum Life {
@@ -129,11 +139,7 @@ pub fn may_go_on(scheduler: &pando_scheduler::Scheduler) -> bool {
 impl Cell {
     /// A cell whose mailbox is open and whose actor is yet to be made by its first turn.
     pub fn new(order: SpawnOrder, kernel: &Arc<Kernel>) -> Arc<Cell> {
-        let priority = match order.spec.priority {
-            0 => pando_scheduler::Priority::High,
-            2 => pando_scheduler::Priority::Low,
-            _ => pando_scheduler::Priority::Normal,
-        };
+        let priority = priority_of(&order.spec);
         let limit_ms = launch::limits(&order.spec).handler_ms;
         Arc::new_cyclic(|this| Cell {
             header: Header::new(priority),
@@ -141,11 +147,13 @@ impl Cell {
             parent: order.parent.address,
             kernel: Arc::downgrade(kernel),
             this: this.clone(),
-            post: Mutex::new(Post { mailbox: Mailbox::default(), open: true, bounces: 0, upgrade: None }),
+            post: Mutex::new(Post::new()),
             life: Mutex::new(Life::Starting(Box::new(order))),
             module: Mutex::default(),
             far: AtomicBool::new(false),
             events: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            floor_ns: 0,
             limit_ms,
         })
     }
@@ -174,9 +182,11 @@ impl Cell {
         let size = input.size();
         match input {
             Input::Message(_) => post.mailbox.push(input, size).map_err(|input| (Errno::FULL, input)),
-            Input::Bounce { .. } => {
-                post.bounces += 1;
-                if post.bounces == 1 {
+            Input::Bounce { status, count } => {
+                let first = post.bounces == 0;
+                post.bounces += count.max(1);
+                post.bounced = status;
+                if first {
                     post.mailbox.push_system(input, size);
                 }
                 Ok(())
@@ -200,7 +210,10 @@ impl Cell {
 
     /// What `ps` and `inspect` show. Waits for a running batch.
     pub fn facts(&self) -> CellFacts {
-        let mailbox = self.post.lock().mailbox.len();
+        let (mailbox, still) = {
+            let post = self.post.lock();
+            (post.mailbox.len(), post.still.is_some())
+        };
         let mut facts = CellFacts {
             address: self.address,
             module: self.module().map(|m| m.hash()).unwrap_or_default(),
@@ -219,7 +232,7 @@ impl Cell {
                 facts.module = pando_abi::ModuleHash(order.spec.module);
             }
             Life::Running(living) => {
-                facts.state = "running";
+                facts.state = if still { "moving" } else { "running" };
                 facts.memory = living.actor.memory_bytes();
                 facts.restarts = living.supervisor.restarts;
                 facts.counts = living.process.counts().to_vec();
@@ -235,10 +248,10 @@ impl Cell {
         self.module.lock().clone()
     }
 
-    fn moment(kernel: &Kernel) -> Moment {
+    fn moment(&self, kernel: &Kernel) -> Moment {
         let door = kernel.door();
         let standing = Standing { index: 0, linear: false, node: kernel.id().0 };
-        Moment { now_ns: door.now_ns(), seed: door.seed(), standing }
+        Moment { now_ns: door.now_ns().max(self.floor_ns), seed: door.seed(), standing }
     }
 
     /// Makes the actor and its start event.
@@ -315,7 +328,7 @@ impl Cell {
     fn handle(&self, living: &mut Box<Living>, input: Input, kernel: &Arc<Kernel>) -> bool {
         LIMIT_NS.set(self.limit_ms * 1_000_000);
         BEGAN_NS.set(u64::MAX);
-        let moment = Self::moment(kernel);
+        let moment = self.moment(kernel);
         match input {
             Input::Timer { id } => drop(living.alarms.remove(&Alarm::Timer(id))),
             Input::Deadline { token } => drop(living.alarms.remove(&Alarm::Deadline(token))),
@@ -365,7 +378,12 @@ impl Cell {
                     if to.home == pando_abi::Home::Node && to.node != kernel.id() && !self.is_far() {
                         self.far.store(true, Ordering::Relaxed);
                     }
-                    kernel.deliver(self.address, to, input);
+                    // What it says to itself has one way, wherever it lives.
+                    if to == self.address {
+                        kernel.arrive_now(to, to, input, false);
+                    } else {
+                        kernel.deliver(self.address, to, input);
+                    }
                 }
                 Action::Spawn(order) => {
                     if order.child.home == pando_abi::Home::Node && order.child.node != kernel.id() {
@@ -395,18 +413,18 @@ impl Cell {
         {
             let mut post = self.post.lock();
             post.open = false;
-            // Who asked for it hears that nobody is left to switch.
-            post.upgrade = None;
+            // Who asked for it hears that nobody is left to switch, or to move.
+            (post.upgrade, post.still) = (None, None);
             while let Some(input) = post.mailbox.pop() {
                 left.push(input);
             }
         }
-        kernel.forget(self.address, self.events());
+        kernel.forget(self.address, self.events(), self.mark.load(Ordering::Relaxed));
         kernel.child_ended(self.parent, self.address);
         for input in left {
             // Who wants to know of the end is told how it was, which the kernel remembers by now.
             if matches!(input, Input::Watch { .. } | Input::Link { .. }) {
-                kernel.deliver(self.address, self.address, input);
+                kernel.arrive_now(self.address, self.address, input, false);
             } else {
                 kernel.undelivered(self.address, &input, Errno::DEAD);
             }
@@ -460,14 +478,24 @@ impl Runnable for Cell {
         for _ in 0..turn.events_max() {
             let input = {
                 let mut post = self.post.lock();
+                if post.stands_still() {
+                    return Outcome::Idle;
+                }
                 if let Some(upgrade) = post.upgrade.take() {
                     drop(post);
                     self.switch(living, upgrade, &kernel);
                     continue;
                 }
+                if let Some(asked) = post.begin_still() {
+                    drop(post);
+                    if self.lie_still(living, asked, &kernel) {
+                        return Outcome::Idle;
+                    }
+                    continue;
+                }
                 match post.mailbox.pop() {
-                    Some(Input::Bounce { status, .. }) => {
-                        Some(Input::Bounce { status, count: std::mem::take(&mut post.bounces) })
+                    Some(Input::Bounce { .. }) => {
+                        Some(Input::Bounce { status: post.bounced, count: std::mem::take(&mut post.bounces) })
                     }
                     other => other,
                 }
@@ -500,6 +528,14 @@ impl TimerSink for Cell {
         {
             kernel.wake(&this);
         }
+    }
+}
+
+fn priority_of(spec: &pando_abi::SpawnSpec) -> pando_scheduler::Priority {
+    match spec.priority {
+        0 => pando_scheduler::Priority::High,
+        2 => pando_scheduler::Priority::Low,
+        _ => pando_scheduler::Priority::Normal,
     }
 }
 

@@ -91,8 +91,13 @@ impl Console {
         }
     }
 
-    /// Watched addresses on `node`.
-    pub fn watched_on(&self, node: NodeId) -> Vec<Address> {
-        self.watches.lock().keys().filter(|a| a.home == Home::Node && a.node == node).copied().collect()
+    /// Watched addresses.
+    pub fn watched(&self) -> Vec<Address> {
+        self.watches.lock().keys().copied().collect()
+    }
+
+    /// Under which ids an address is watched.
+    pub fn watches_of(&self, target: Address) -> Vec<u64> {
+        self.watches.lock().get(&target).map_or_else(Vec::new, |list| list.iter().map(|(id, _)| *id).collect())
     }
 }

@@ -16,7 +16,8 @@ use pando_actors::{Body, Capability, Effect, Event, Exit, Handled, Handles, Mess
 use pando_raft::Machine;
 
 use crate::{
-    input::{Delivery, Input, Key, ReplyTo, SpawnOrder, Standing, exit},
+    input::{Delivery, Input, Key, Moved, ReplyTo, SpawnOrder, Standing, exit},
+    moving::Package,
     outbox::{Outbox, Saying},
     process::{Guest, Identity, Moment, Process},
     replica::{
@@ -26,7 +27,7 @@ use crate::{
     },
     root::{self, Root, RootCommand, RootOutcome},
     supervise::Supervisor,
-    wire::{self, ControlMessage, Envelope, ITEM_BYTES_MAX, WireInput, WireSpawn},
+    wire::{self, ControlMessage, Envelope, ITEM_BYTES_MAX, MoveStep, WireInput, WireSpawn},
 };
 
 /// A name, valid bytes, a reader.
@@ -43,6 +44,7 @@ pub fn rows() -> Vec<Row> {
         ("a group's batch", vec![wire::encode(&batch(&inputs))], read_batch),
         ("outcome of a batch", outcomes_of_batches(), read_outcome),
         ("a replica's snapshot", replicas(&inputs), read_replica),
+        ("a moving actor", packages(&inputs), read_package),
         ("root command", commands, read_command),
         ("root outcome", outcomes, read_root_outcome),
         ("root image", vec![root.snapshot()], read_root_image),
@@ -85,6 +87,7 @@ fn inputs() -> Vec<Input> {
         Input::Down { target: at(4), exit: exit(ExitKind::Fault, "a reason") },
         Input::Kill { by: at(5), grant: 0 },
         Input::NodeDown { node: 3 },
+        Input::NodeDownBut { node: 3, moved: Arc::new(Moved { away: vec![at(3)], here: vec![at(4), at(5)] }) },
         Input::Bounce { status: 1, count: 2 },
         Input::ChildEnded { child: Address::group(ActorId([6; 16])) },
     ]
@@ -129,15 +132,23 @@ fn envelopes(inputs: &[Input]) -> Vec<Vec<u8>> {
     let deliver = inputs.iter().map(|input| Envelope::Deliver { from, to, input: input.into() });
     let stamped = Envelope::Stamped { group: [8; 16], seq: 3, index: 9, to, input: (&inputs[1]).into() };
     let spawn = Envelope::Spawn((&order()).into());
+    let passed = Envelope::Passed { from, to, input: (&inputs[1]).into() };
+    let said = Envelope::PassedStamped { speaker: 1, group: [8; 16], seq: 3, index: 9, to, input: (&inputs[1]).into() };
+    let pack = Envelope::Pack { mark: 1, before: 2, address: to, target: 3 };
     let born = Envelope::StampedSpawn { group: [8; 16], seq: 1, index: 9, order: (&order()).into() };
-    deliver.chain([stamped, spawn, born]).map(|envelope| wire::encode(&envelope)).collect()
+    deliver.chain([stamped, spawn, born, passed, said, pack]).map(|envelope| wire::encode(&envelope)).collect()
 }
 
 fn read_envelope(bytes: &[u8]) -> bool {
     let Ok(envelope) = wire::decode::<Envelope>(bytes, ITEM_BYTES_MAX) else { return false };
     match envelope {
-        Envelope::Deliver { from, to, input } => from.open().is_ok() & to.open().is_ok() & opens(input),
-        Envelope::Stamped { to, input, .. } => to.open().is_ok() & opens(input),
+        Envelope::Pack { address, .. } => address.open().is_ok(),
+        Envelope::Deliver { from, to, input } | Envelope::Passed { from, to, input } => {
+            from.open().is_ok() & to.open().is_ok() & opens(input)
+        }
+        Envelope::Stamped { to, input, .. } | Envelope::PassedStamped { to, input, .. } => {
+            to.open().is_ok() & opens(input)
+        }
         Envelope::Spawn(order) | Envelope::StampedSpawn { order, .. } => spawns(order),
     }
 }
@@ -150,6 +161,13 @@ fn controls() -> Vec<Vec<u8>> {
         ControlMessage::AdminReply { id: 1, reply: pando_admin::Reply::Done.encode() },
         ControlMessage::FetchModule { hash, offset: 4 },
         ControlMessage::ModulePiece { hash, offset: 4, total: 90, bytes: vec![5; 30] },
+        ControlMessage::Move {
+            mark: 1,
+            step: MoveStep::Offer { address: at(2).into(), source: 1, total: 9, before: 0 },
+        },
+        ControlMessage::Move { mark: 1, step: MoveStep::Piece { offset: 4, bytes: vec![5; 30] } },
+        ControlMessage::Move { mark: 1, step: MoveStep::Refused { errno: 3, text: "no".into(), mend: "do".into() } },
+        ControlMessage::Ended { address: at(2).into(), exit: (&exit(ExitKind::Fault, "a reason")).into() },
     ];
     all.iter().map(wire::encode).collect()
 }
@@ -258,6 +276,43 @@ fn replicas(inputs: &[Input]) -> Vec<Vec<u8>> {
     let dead = Exit::new(ExitKind::Killed, "by hand");
     let ended = ReplicaRows { process: None, image: None, ended: Some((&dead).into()), ..living.clone() };
     [living, ended].iter().map(wire::encode).collect()
+}
+
+fn packages(inputs: &[Input]) -> Vec<Vec<u8>> {
+    let image = pando_actors::decoders::rows(Vec::new()).into_iter().find(|row| row.0 == "image");
+    let image =
+        image.and_then(|row| row.1.into_iter().last()).and_then(|bytes| pando_actors::Image::from_bytes(&bytes).ok());
+    let mut order = order();
+    order.spec.module = [0; 32];
+    let identity = Identity { me: order.child, node: NodeId(9), generation: 0, replicated: false, resumes: false };
+    let mut process = Process::new(identity);
+    let asked = vec![
+        Effect::Timer { id: 1, delay_ns: 10 },
+        Effect::Link { target: peer(3) },
+        Effect::Call { target: peer(2), token: 5, deadline_ns: 50, flags: 0, message: message() },
+    ];
+    let moment = Moment { now_ns: 1_000, seed: 7, standing: standing() };
+    let (mut guest, mut effects, mut actions) = (Asks(asked), Vec::new(), Vec::new());
+    process.step(&mut guest, inputs[1].clone(), moment, &mut effects, &mut actions);
+    let package = Package {
+        supervisor: Supervisor::new(&order.spec),
+        order,
+        process,
+        image: image.expect("an image to start from"),
+        mailbox: inputs.to_vec(),
+        events: 7,
+        time_ns: 8,
+        heard: vec![(ActorId([2; 16]), 6)],
+    };
+    vec![package.to_bytes()]
+}
+
+fn read_package(bytes: &[u8]) -> bool {
+    let Ok(package) = Package::from_bytes(bytes) else { return false };
+    let written = package.to_bytes();
+    let again = Package::from_bytes(&written).expect("what was written is read");
+    assert_eq!(again.to_bytes(), written);
+    true
 }
 
 /// Nobody has a module.

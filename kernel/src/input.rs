@@ -5,7 +5,9 @@
 
 #![allow(missing_docs, reason = "fields of variants that say what they are, and what rkyv derives")]
 
-use pando_abi::{ActorId, Address, Errno, ExitKind, SpawnSpec};
+use std::sync::Arc;
+
+use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId, SpawnSpec};
 use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message};
 
 /// (origin, incarnation, seq): the same key is the same message, however often it arrives.
@@ -58,6 +60,33 @@ pub struct Delivery {
     pub message: Message,
 }
 
+/// Actors for whom the loss of a node means something else than their addresses say. Both lists are in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Moved {
+    /// They were born on it or are reached by it, and live elsewhere: they go on, but what was on its way may be lost.
+    pub away: Vec<Address>,
+    /// They were born elsewhere, and lived on it.
+    pub here: Vec<Address>,
+}
+
+impl Moved {
+    /// Has this one gone with `node`?
+    pub fn is_lost(&self, node: NodeId, actor: Address) -> bool {
+        let there = actor.home == Home::Node && actor.node == node && !self.is_cut_off(actor);
+        there || self.here.binary_search(&actor).is_ok()
+    }
+
+    /// Does it go on, though what was on its way to or from it may be lost?
+    pub fn is_cut_off(&self, actor: Address) -> bool {
+        self.away.binary_search(&actor).is_ok()
+    }
+
+    /// Is there nobody in it?
+    pub fn is_empty(&self) -> bool {
+        self.away.is_empty() && self.here.is_empty()
+    }
+}
+
 /// What reaches a process.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -87,6 +116,8 @@ pub enum Input {
     Kill { by: Address, grant: u64 },
     /// Sessions with this node are gone.
     NodeDown { node: u32 },
+    /// The same where some actors live elsewhere than where they were born. Node 0: none went, but these actors.
+    NodeDownBut { node: u32, moved: Arc<Moved> },
     /// So many own sends could not be delivered, the latest for this reason.
     Bounce { status: u16, count: u64 },
     /// An own child has ended for good, or could not be started.
@@ -101,6 +132,7 @@ impl Input {
             Input::Start { args, handles, .. } => args.len() + 64 * handles.len(),
             Input::Reply { message, .. } => message.body.len() + 64 * message.handles.len(),
             Input::Down { exit, .. } => exit.message.len(),
+            Input::NodeDownBut { moved, .. } => 24 * (moved.away.len() + moved.here.len()),
             _ => 0,
         };
         64 + body
@@ -223,8 +255,6 @@ fn refusal(to: ReplyTo, errno: Errno) -> (Address, Input) {
 
 #[cfg(test)]
 mod tests {
-    use pando_abi::NodeId;
-
     use super::*;
 
     #[test]

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{
     cell::{alarm_key, alarm_of},
-    input::{Alarm, Input, undeliverable},
+    input::{Alarm, Input, Moved, undeliverable},
     lanes::{Fate, LaneItem},
     modules::ModuleStoreError,
     node::Kernel,
@@ -152,9 +152,11 @@ impl Leaders {
 
     /// A session with `node` is new: what was sent in the one before may be lost.
     pub fn node_up(&self, node: NodeId) {
+        let Some(kernel) = self.kernel.upgrade() else { return };
         let mut again = Vec::new();
         for (group, led) in self.led.lock().iter_mut() {
-            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| to.home != Home::Group && to.node == node) {
+            let there = |to: &Address| to.home != Home::Group && kernel.hears_at(*to) == Some(node);
+            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| there(to)) {
                 queue.sent = 0;
                 again.push((*group, *to));
             }
@@ -162,16 +164,24 @@ impl Leaders {
         again.into_iter().for_each(|(group, to)| self.pump(group, to));
     }
 
-    /// `node` is gone: what waits for receivers there comes back.
-    pub fn node_down(&self, node: NodeId) {
-        let mut lost = Vec::new();
+    /// `node` is gone: what waits for receivers there comes back, and what went through it to others goes straight.
+    pub fn node_down(&self, node: NodeId, moved: &Moved) {
+        let (mut lost, mut again) = (Vec::new(), Vec::new());
         for (group, led) in self.led.lock().iter_mut() {
-            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| to.home != Home::Group && to.node == node) {
-                queue.sent = 0;
-                lost.extend(queue.items.drain(..).map(|item| (*group, *to, item)));
+            for (to, queue) in led.queues.iter_mut().filter(|(to, _)| to.home != Home::Group) {
+                let service = to.home == Home::Service && node != NodeId::NONE;
+                let is_lost = moved.is_lost(node, *to) || service && to.node == node;
+                if is_lost {
+                    queue.sent = 0;
+                    lost.extend(queue.items.drain(..).map(|item| (*group, *to, item)));
+                } else if moved.is_cut_off(*to) {
+                    queue.sent = 0;
+                    again.push((*group, *to));
+                }
             }
         }
         lost.into_iter().for_each(|(group, to, item)| self.undelivered(group, to, item, Errno::UNREACHABLE));
+        again.into_iter().for_each(|(group, to)| self.pump(group, to));
     }
 
     fn undelivered(&self, group: ActorId, to: Address, item: Item, errno: Errno) {
@@ -191,11 +201,13 @@ impl Leaders {
     fn pump(&self, group: ActorId, to: Address) {
         let Some(kernel) = self.kernel.upgrade() else { return };
         if to.home == Home::Group {
-            self.pump_group(&kernel, group, to);
-        } else if to.node == NodeId::NONE || to.node == kernel.id() {
-            self.pump_here(&kernel, group, to);
-        } else {
-            self.pump_there(&kernel, group, to);
+            return self.pump_group(&kernel, group, to);
+        }
+        match kernel.hears_at(to) {
+            // An actor that is on its way hears it where it arrives.
+            _ if kernel.moving().holds(to) => self.pump_later(&kernel, group, to),
+            None => self.pump_here(&kernel, group, to),
+            Some(node) => self.pump_there(&kernel, group, to, node),
         }
     }
 
@@ -219,7 +231,7 @@ impl Leaders {
         }
     }
 
-    fn pump_there(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
+    fn pump_there(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address, node: NodeId) {
         while !self.is_held() {
             let mut led = self.led.lock();
             let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
@@ -234,7 +246,7 @@ impl Leaders {
                     Envelope::StampedSpawn { group: group_id, seq, index, order: order.as_ref().into() }
                 }
             };
-            match kernel.send_envelope(to.node, &envelope) {
+            match kernel.send_far(to, node, &envelope) {
                 Ok(()) => queue.sent += 1,
                 Err(Errno::FULL) => {
                     drop(led);

@@ -32,6 +32,8 @@ use crate::{
     leaders::Leaders,
     logbook::LogBook,
     modules::Modules,
+    moving::Moving,
+    paths::Paths,
     peers::PeerCalls,
     realm::Refusal,
     root::RootView,
@@ -54,6 +56,8 @@ pub struct Kernel {
     ended_events: AtomicU64,
     sequence: AtomicU64,
     hot: AtomicU64,
+    moving: Moving,
+    paths: Paths,
     pub(crate) caught_up: std::sync::atomic::AtomicBool,
     refused: std::sync::OnceLock<Refusal>,
     started: Instant,
@@ -90,6 +94,8 @@ impl Kernel {
             ended_events: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             hot: AtomicU64::new(0),
+            moving: Moving::default(),
+            paths: Paths::default(),
             caught_up: std::sync::atomic::AtomicBool::new(false),
             refused: std::sync::OnceLock::new(),
             started: Instant::now(),
@@ -173,6 +179,14 @@ impl Kernel {
     pub(crate) fn holding(&self) -> &Holding {
         &self.parts.holding
     }
+    /// Actors on their way.
+    pub(crate) fn moving(&self) -> &Moving {
+        &self.moving
+    }
+    /// Ways to actors that have moved.
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
     /// Requests to other nodes.
     pub(crate) fn calls(&self) -> &PeerCalls {
         &self.parts.calls
@@ -223,10 +237,17 @@ impl Kernel {
         self.scheduler().wake_typed(cell);
     }
 
-    /// Takes an actor that has ended out of the table, and its names out of the realm.
-    pub fn forget(self: &Arc<Self>, address: Address, events: u64) {
-        self.cells().remove(address.id);
+    pub(crate) fn count_ended_events(&self, events: u64) {
         self.ended_events.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Takes an actor that has ended out of the table, and its names out of the realm. `mark`: the move that brought it here.
+    pub fn forget(self: &Arc<Self>, address: Address, events: u64, mark: u64) {
+        self.cells().remove(address.id);
+        self.count_ended_events(events);
+        if mark != 0 {
+            return self.end_moved(address, mark);
+        }
         if self.root().read(|root| root.names_of(address).next().is_some()) {
             let kernel = self.clone();
             self.runtime().spawn(async move {
@@ -240,6 +261,26 @@ impl Kernel {
     /// Remembers for a while how an actor ended.
     pub fn remember_end(&self, address: Address, exit: &Exit) {
         self.cells().remember_end(address.id, exit);
+        self.tell_birthplace(address, exit);
+    }
+
+    /// Which groups this actor has heard, and how far.
+    pub(crate) fn heard_by(&self, actor: Address) -> Vec<(ActorId, u64)> {
+        let actor = Address { node: NodeId::NONE, ..actor };
+        let heard = self.heard.lock();
+        #[expect(clippy::iter_over_hash_type, reason = "put in order below")]
+        #[expect(clippy::disallowed_methods, reason = "put in order below")]
+        let mut all: Vec<(ActorId, u64)> =
+            heard.iter().filter(|((_, to), _)| *to == actor).map(|((group, _), seq)| (*group, *seq)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// An actor that has come here has heard groups so far.
+    pub(crate) fn note_heard(&self, actor: Address, heard: &[(ActorId, u64)]) {
+        for (group, seq) in heard {
+            self.is_news(*group, actor, *seq);
+        }
     }
 
     /// Was this saying of a group not heard here before? Notes it.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId, limits};
+use pando_abi::{ActorId, Address, ModuleHash, NodeId, limits};
 use pando_admin::{Reply, Request};
 use pando_raft::{Wire, blocking};
 use pando_transport::{Channel, Member, PublicKey, Transport, TransportEvent};
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    input::{Input, exit},
+    input::{Input, Moved},
     node::Kernel,
     realm::ROOT,
     replica::Replica,
@@ -98,41 +98,58 @@ impl Wire for RaftWire {
 }
 
 const FRAME_RAFT: u8 = 1;
+const FRAME_CONTROL: u8 = 2;
 
 impl Kernel {
     /// Takes one event of the transport.
     pub(crate) fn transport_event(self: &Arc<Self>, event: TransportEvent) {
         match event {
-            TransportEvent::Up { node, .. } => {
+            TransportEvent::Up { node, incarnation } => {
+                self.paths().up(node, incarnation);
                 self.log_as("kernel".into(), 3, format!("{node} is up"));
                 self.tell_members(node);
                 self.groups().peer_up(node);
                 self.leaders().node_up(node);
             }
             TransportEvent::Down { node, reason, .. } => {
+                self.paths().down(node);
                 self.log_as("kernel".into(), 2, format!("{node} is down: {reason}"));
                 self.node_down(node);
             }
             TransportEvent::Frame { from, channel, bytes, .. } => match channel {
                 Channel::Raft | Channel::Bulk => match bytes.split_first() {
                     Some((&FRAME_RAFT, frame)) => self.groups().receive(from, frame),
+                    Some((&FRAME_CONTROL, frame)) if channel == Channel::Bulk => {
+                        self.receive_control_bytes(from, frame)
+                    }
                     _ => {
                         tracing::warn!(%from, "a frame of no known kind on the {} channel; it is dropped", channel.name())
                     }
                 },
                 Channel::Actor => self.receive_envelope(from, &bytes),
-                Channel::Control => match wire::decode::<ControlMessage>(&bytes, CONTROL_BYTES_MAX) {
-                    Ok(message) => self.receive_control(from, message),
-                    Err(why) => {
-                        tracing::warn!(%from, %why, "a control message is not what it should be; it is dropped")
-                    }
-                },
+                Channel::Control => self.receive_control_bytes(from, &bytes),
             },
             TransportEvent::Request(request) => {
                 let kernel = self.clone();
                 self.runtime().spawn(async move { crate::admin::serve(kernel, request).await });
             }
         }
+    }
+
+    fn receive_control_bytes(self: &Arc<Self>, from: NodeId, bytes: &[u8]) {
+        match wire::decode::<ControlMessage>(bytes, CONTROL_BYTES_MAX) {
+            Ok(message) => self.receive_control(from, message),
+            Err(why) => tracing::warn!(%from, %why, "a control message is not what it should be; it is dropped"),
+        }
+    }
+
+    /// Sends what is large and can wait.
+    pub(crate) fn send_bulk(&self, to: NodeId, message: &ControlMessage) -> bool {
+        let bytes = wire::encode(message);
+        let mut frame = Vec::with_capacity(bytes.len() + 1);
+        frame.push(FRAME_CONTROL);
+        frame.extend_from_slice(&bytes);
+        self.transport().send(to, Channel::Bulk, frame.into()).is_ok()
     }
 
     fn receive_control(self: &Arc<Self>, from: NodeId, message: ControlMessage) {
@@ -173,6 +190,8 @@ impl Kernel {
                     self.send_control(from, &ControlMessage::FetchModule { hash: hash.0, offset });
                 }
             }
+            ControlMessage::Move { mark, step } => self.move_step(from, mark, step),
+            ControlMessage::Ended { address, exit } => self.moved_ended(from, address, exit),
             ControlMessage::Members { at, nodes } => self.calls().hear_members(at, nodes),
             ControlMessage::MayBegin { life } => self.may_begin(from, life),
             ControlMessage::Begins { life, word } => self.calls().begins(from, life, word),
@@ -205,27 +224,26 @@ impl Kernel {
     fn node_down(self: &Arc<Self>, node: NodeId) {
         self.calls().waiting.lock().retain(|_, (asked, _)| *asked != node);
         self.groups().peer_down(node);
-        for cell in self.cells().all() {
-            if cell.is_far() && cell.push(Input::NodeDown { node: node.0 }).is_ok() {
-                self.wake(&cell);
-            }
-        }
-        for target in self.console().watched_on(node) {
-            let why = exit(ExitKind::NodeDown, format!("{node} cannot be reached"));
-            self.console().receive(Input::Down { target, exit: why });
-        }
-        self.leaders().node_down(node);
+        self.lose(node);
+    }
+
+    /// Tells the groups that are led here.
+    pub(crate) fn tell_groups(self: &Arc<Self>, node: NodeId, moved: Arc<Moved>) {
         let kernel = self.clone();
         // Machines may be busy, so this waits on a thread that may.
         let told = blocking(move || {
             for group in kernel.leaders().list().into_iter().filter(|g| *g != ROOT) {
-                let concerned = kernel.groups().with_machine(group, |machine| {
+                let concern = kernel.groups().with_machine(group, |machine| {
                     let replica = machine.as_any().downcast_mut::<Replica>();
-                    replica.and_then(|r| r.process()).is_some_and(|p| p.nodes_of_interest().contains(&node))
+                    replica.and_then(|r| r.process()).and_then(|p| p.concern(node, &moved))
                 });
-                if concerned == Some(true) {
-                    let to = Address::group(group);
-                    kernel.deliver(to, to, Input::NodeDown { node: node.0 });
+                if let Some(moved) = concern.flatten() {
+                    let (to, node) = (Address::group(group), node.0);
+                    let input = match moved.is_empty() {
+                        true => Input::NodeDown { node },
+                        false => Input::NodeDownBut { node, moved: Arc::new(moved) },
+                    };
+                    kernel.deliver(to, to, input);
                 }
             }
         });

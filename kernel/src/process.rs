@@ -35,7 +35,7 @@ use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message, T
 pub use rows::ProcessRows;
 
 use crate::{
-    input::{Action, Alarm, Delivery, Input, ReplyTo, Standing, exit},
+    input::{Action, Alarm, Delivery, Input, Moved, ReplyTo, Standing, exit},
     served::{Answer, Seen, Served},
 };
 
@@ -173,22 +173,19 @@ impl Process {
         timers.chain(calls.map(|(token, w)| (w.deadline_ns, Alarm::Deadline(self.seal(*token)))))
     }
 
-    /// Nodes that this process would have to hear about if they went.
-    pub fn nodes_of_interest(&self) -> BTreeSet<NodeId> {
-        let watched = self.monitors.values().map(|(target, _)| target);
-        let all = watched.chain(self.links.keys()).chain(self.calls.values().map(|w| &w.target)).chain(&self.children);
-        all.filter(|a| a.home == pando_abi::Home::Node).map(|a| a.node).collect()
-    }
-
     /// The watches and links that this process has to plain actors, to be asked for once more: by a new leader, and of a
     /// node that is back. Who has ended answers with its end; who lives knows them already.
     pub fn interests(&self) -> impl Iterator<Item = (Address, Input)> + '_ {
+        self.wishes().filter(|(target, _)| target.home == pando_abi::Home::Node)
+    }
+
+    fn wishes(&self) -> impl Iterator<Item = (Address, Input)> + '_ {
         let me = self.identity.me;
         let watches = self.monitors.iter().map(move |(id, (target, grant))| {
             (*target, Input::Watch { watcher: me, id: self.seal(*id), grant: *grant })
         });
         let links = self.links.iter().map(move |(target, grant)| (*target, Input::Link { peer: me, grant: *grant }));
-        watches.chain(links).filter(|(target, _)| target.home == pando_abi::Home::Node)
+        watches.chain(links)
     }
 
     /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants, children).
@@ -320,7 +317,10 @@ impl Process {
                 Stepped::default()
             }
             Input::Down { target, exit } => self.down(guest, target, &exit, moment, effects, actions),
-            Input::NodeDown { node } => self.node_down(guest, NodeId(node), moment, effects, actions),
+            Input::NodeDown { node } => {
+                self.node_down(guest, NodeId(node), &Moved::default(), moment, effects, actions)
+            }
+            Input::NodeDownBut { node, moved } => self.node_down(guest, NodeId(node), &moved, moment, effects, actions),
             Input::ChildEnded { child } => {
                 self.child_ended(child);
                 Stepped::default()

@@ -47,6 +47,14 @@ impl Kernel {
     /// # Errors
     /// What it refuses, and that it cannot be reached.
     pub async fn root_command(&self, command: RootCommand) -> Result<RootOutcome, Refusal> {
+        self.root_command_at(command).await.map(|(outcome, _)| outcome)
+    }
+
+    /// The same, with the index in the root group's log.
+    ///
+    /// # Errors
+    /// See [`Kernel::root_command`].
+    pub(crate) async fn root_command_at(&self, command: RootCommand) -> Result<(RootOutcome, u64), Refusal> {
         let mut origin = [0; 16];
         origin[..4].copy_from_slice(&self.id().0.to_le_bytes());
         origin[8..].copy_from_slice(b"realm cl");
@@ -72,7 +80,7 @@ impl Kernel {
                             let errno = Errno::from_code(errno).unwrap_or(Errno::INTERNAL);
                             Err(Refusal { errno, text, mend })
                         }
-                        Ok(outcome) => Ok(outcome),
+                        Ok(outcome) => Ok((outcome, committed.index)),
                         Err(why) => Err(Refusal::new(Errno::INTERNAL, why.to_string(), "")),
                     };
                 }
@@ -267,7 +275,7 @@ impl Kernel {
     pub fn module_of(&self, address: Address) -> Option<ModuleHash> {
         match address.home {
             pando_abi::Home::Group => self.root().read(|root| root.group(address.id).map(|g| g.module)),
-            pando_abi::Home::Node if address.node == self.id() => {
+            pando_abi::Home::Node if self.lives(address) == self.id() => {
                 self.cells().get(address.id).and_then(|cell| cell.module()).map(|m| m.hash())
             }
             _ => self.root().read(|root| {

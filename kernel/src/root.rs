@@ -9,7 +9,7 @@
 //! ```
 //!
 //! 1. A node's number is never used again, and neither is a group's id while the group is remembered.
-//! 2. A name has one holder. A holder that is gone for good (a group that ended, a node that was removed) has no names.
+//! 2. A name has one holder. A holder that is gone for good (a group that ended, an actor whose node was removed) has no names.
 //! 3. Who holds a group that is alive, or shall, is a member of the realm, and no observer.
 //! 4. A refused command changes nothing but that its key is remembered; a malformed one changes nothing at all.
 //! 5. The same log gives the same state, the same outcomes and the same hash on every replica.
@@ -23,6 +23,7 @@ mod dedupe;
 mod image;
 mod index;
 mod machine;
+mod moved;
 mod restored;
 mod rows;
 mod rules;
@@ -47,6 +48,7 @@ pub use command::{COMMAND_BYTES_MAX, Founder, Malformed, NewGroup, OUTCOME_BYTES
 pub use dedupe::KEPT_MAX;
 pub use image::ImageError;
 pub use machine::{RootMachine, RootView};
+pub use moved::{MOVED_MAX, MovedEntry};
 pub use rows::{
     ARGS_BYTES_MAX, CAPABILITY_BYTES, ENDED_MAX, ENDED_MESSAGE_BYTES_MAX, Ended, GROUPS_MAX, GroupRecord, MODULES_MAX,
     MemberEntry, ModuleEntry, NAMES_MAX, NameEntry, REPLACE_AFTER_MS, Role, SEATS_MAX, Standing, TICKETS_MAX,
@@ -74,6 +76,7 @@ pub struct Root {
     modules: Table<ModuleEntry>,
     groups: Table<GroupRecord>,
     ended: Table<GroupRecord>,
+    moved: Table<MovedEntry>,
     seen: Dedupe,
     index: Index,
 }
@@ -94,6 +97,7 @@ impl Root {
             modules: Table::default(),
             groups: Table::default(),
             ended: Table::default(),
+            moved: Table::default(),
             seen: Dedupe::default(),
             index: Index::default(),
         }
@@ -259,6 +263,7 @@ impl Root {
             self.modules.hash(),
             self.groups.hash(),
             self.ended.hash(),
+            self.moved.hash(),
             self.seen.hash(),
         ] {
             hash.update(&section);

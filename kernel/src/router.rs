@@ -1,7 +1,7 @@
 //! Local, remote, group: one decision, in one place.
 //!
 //! 1. What is delivered arrives once or its sender is told: a reply with an errno, a bounce, or a `down`.
-//! 2. From one sender to one receiver, order is kept while both lives last.
+//! 2. From one sender to one receiver, order is kept while both lives last, also while the receiver moves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,9 +17,19 @@ use crate::{
     lanes::LaneItem,
     launch,
     node::Kernel,
+    paths::Way,
     replica::Replica,
     wire::{self, Envelope},
 };
+
+/// Which saying of a group something is, and where that is led.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Said {
+    pub speaker: NodeId,
+    pub group: pando_abi::ActorId,
+    pub seq: u64,
+    pub index: u64,
+}
 
 /// How long a query waits for a quorum.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,10 +38,18 @@ impl Kernel {
     /// Brings an input to an address, wherever that is.
     pub fn deliver(self: &Arc<Self>, from: Address, to: Address, input: Input) {
         match to.home {
-            Home::Node if to.node == self.id() => self.deliver_here(to, input),
+            Home::Node => match self.way(to) {
+                Way::Here => self.arrive(from, to, input, true),
+                Way::Node(next) => {
+                    let envelope = Envelope::Deliver { from: from.into(), to: to.into(), input: (&input).into() };
+                    if let Err(errno) = self.send_far(to, next, &envelope) {
+                        self.undelivered(to, &input, errno);
+                    }
+                }
+            },
             Home::Group => self.deliver_to_group(from, to, input),
             Home::Service if to.node == NodeId::NONE || to.node == self.id() => self.deliver_to_service(to, input),
-            Home::Node | Home::Service => {
+            Home::Service => {
                 let envelope = Envelope::Deliver { from: from.into(), to: to.into(), input: (&input).into() };
                 if let Err(errno) = self.send_envelope(to.node, &envelope) {
                     self.undelivered(to, &input, errno);
@@ -40,14 +58,36 @@ impl Kernel {
         }
     }
 
-    fn deliver_here(self: &Arc<Self>, to: Address, input: Input) {
-        let (errno, input) = match self.cells().get(to.id) {
+    /// Something for a plain actor has come to the node that has it, or knows where it is. `pass`: it may be passed on there.
+    pub(crate) fn arrive(self: &Arc<Self>, from: Address, to: Address, input: Input, pass: bool) {
+        let input = match self.moving().hold(from, to, input) {
+            Ok(()) => return,
+            Err((Errno::FULL, input)) => return self.undelivered(to, &input, Errno::FULL),
+            Err((_, input)) => input,
+        };
+        self.arrive_now(from, to, input, pass);
+    }
+
+    /// The same though the actor may be on its way.
+    pub(crate) fn arrive_now(self: &Arc<Self>, from: Address, to: Address, input: Input, pass: bool) {
+        let (errno, input) = match self.cells().get(to.id).filter(|cell| cell.address() == to) {
             Some(cell) => match cell.push(input) {
                 Ok(()) => return self.wake(&cell),
                 Err(refused) => refused,
             },
             None => (Errno::DEAD, input),
         };
+        if errno == Errno::DEAD
+            && let Some(node) = self.lives_elsewhere_now(to)
+        {
+            let (from, wire) = (from.into(), (&input).into());
+            let sent = match pass {
+                true => self.send_envelope(node, &Envelope::Passed { from, to: to.into(), input: wire }),
+                // It has been passed on once, by somebody who knew where the actor was then.
+                false => Err(Errno::UNREACHABLE),
+            };
+            return sent.unwrap_or_else(|errno| self.undelivered(to, &input, errno));
+        }
         // How it ended is known for a while, and better than that it did.
         if let (Errno::DEAD, Input::Watch { watcher: who, .. } | Input::Link { peer: who, .. }, Some(exit)) =
             (errno, &input, self.cells().end_of(to.id))
@@ -126,38 +166,87 @@ impl Kernel {
                         }
                     }
                     (Home::Group, _) => return Err(wire::Malformed("an input for a group beside its log".into())),
-                    _ => self.deliver(from, self.mine(to), input),
+                    (Home::Node, _) => self.arrive(from, to, input, true),
+                    (Home::Service, _) => self.deliver(from, self.mine(to), input),
                 }
             }
-            Envelope::Stamped { group, seq, index: _, to, input } => {
+            Envelope::Stamped { group, seq, index, to, input } => {
                 let (to, input) = (to.open()?, input.open()?);
-                let group = pando_abi::ActorId(group);
-                if self.is_news(group, to, seq) {
-                    self.deliver(Address::group(group), self.mine(to), input);
+                self.hear(Said { speaker: node, group: pando_abi::ActorId(group), seq, index }, to, input, true);
+            }
+            Envelope::PassedStamped { speaker, group, seq, index, to, input } => {
+                let (to, input) = (to.open()?, input.open()?);
+                let said = Said { speaker: NodeId(speaker), group: pando_abi::ActorId(group), seq, index };
+                self.hear(said, to, input, false);
+            }
+            Envelope::Passed { from, to, input } => {
+                let (from, to, input) = (from.open()?, to.open()?, input.open()?);
+                if to.home != Home::Node {
+                    return Err(wire::Malformed("only what is for a plain actor is passed on".into()));
                 }
-                self.acknowledge(node, group, to, seq);
+                self.arrive(from, to, input, false);
+            }
+            Envelope::Pack { mark, before, address, target } => {
+                self.pack(node, mark, before, address.open()?, NodeId(target));
             }
             Envelope::Spawn(order) => self.spawn(order.open()?),
-            Envelope::StampedSpawn { group, seq, index: _, order } => {
+            Envelope::StampedSpawn { group, seq, index, order } => {
                 let order = order.open()?;
                 let (group, to) = (pando_abi::ActorId(group), order.child);
                 if self.is_news(group, to, seq) {
                     self.spawn(order);
                 }
-                self.acknowledge(node, group, to, seq);
+                self.acknowledge(Said { speaker: node, group, seq, index }, to);
             }
         }
         Ok(())
     }
 
-    /// What a member sends here is for here: it cannot make this node pass things on.
+    /// A saying of a group has come.
+    pub(crate) fn hear(self: &Arc<Self>, said: Said, to: Address, input: Input, pass: bool) {
+        let Said { speaker, group, seq, index } = said;
+        if to.home == Home::Node {
+            let input = match self.moving().hold_said(said, to, input) {
+                Ok(()) => return,
+                Err(input) => input,
+            };
+            if pass && let Some(node) = self.lives_elsewhere(to) {
+                let (speaker, group, wire) = (speaker.0, group.0, (&input).into());
+                let envelope = Envelope::PassedStamped { speaker, group, seq, index, to: to.into(), input: wire };
+                if let Err(errno) = self.send_envelope(node, &envelope) {
+                    self.undelivered(to, &input, errno);
+                    self.acknowledge(said, to);
+                }
+                return;
+            }
+            return self.hear_now(said, to, input);
+        }
+        if self.is_news(group, to, seq) {
+            self.deliver(Address::group(group), self.mine(to), input);
+        }
+        self.acknowledge(said, to);
+    }
+
+    /// The same at the node that has the actor.
+    pub(crate) fn hear_now(self: &Arc<Self>, said: Said, to: Address, input: Input) {
+        if self.is_news(said.group, to, said.seq) {
+            self.arrive_now(Address::group(said.group), to, input, false);
+        }
+        self.acknowledge(said, to);
+    }
+
+    /// What a member sends here is for here: it cannot make this node pass things on, but to actors that have moved.
     fn mine(&self, to: Address) -> Address {
         Address { node: self.id(), ..to }
     }
 
-    fn acknowledge(&self, node: NodeId, group: pando_abi::ActorId, to: Address, seq: u64) {
+    pub(crate) fn acknowledge(&self, said: Said, to: Address) {
+        let Said { speaker, group, seq, .. } = said;
+        if speaker == self.id() {
+            return self.leaders().heard(group, to, seq);
+        }
         let ack = wire::ControlMessage::Ack { group: group.0, to: to.into(), seq };
-        self.send_control(node, &ack);
+        self.send_control(speaker, &ack);
     }
 
     /// Starts an actor or creates a group.
@@ -221,7 +310,8 @@ impl Kernel {
         if self.cells().end_of(id).is_some() {
             return;
         }
-        if self.cells().get(id).is_some() {
+        // Or lives elsewhere by now.
+        if self.cells().get(id).is_some() || self.moved(order.child).is_some() {
             return;
         }
         if !self.cells().take_place() {

@@ -3,7 +3,7 @@
 //! `peers` takes the transport's events, `hosting` keeps this node's groups as the root group wants them, `members`
 //! keeps the transport's member set as the root group has it, `founding` founds the realm once, `seating` makes the voters of
 //! the groups led here those that are wanted, `keeper`, where the root group is led, sees to it that what is wanted is on nodes
-//! that are there. A service that panics
+//! that are there, `moved` hears of actors that have moved to nodes that are gone. A service that panics
 //! is started again; guests never run here.
 //!
 //! 1. A service holds nothing that is lost with it: its state is the kernel's.
@@ -12,6 +12,7 @@ mod founding;
 mod hosting;
 mod keeper;
 mod members;
+mod moved;
 mod seating;
 
 use std::sync::Arc;
@@ -31,9 +32,11 @@ enum Kind {
     Founding,
     Seating,
     Keeper,
+    Moved,
 }
 
-const ALL: [Kind; 6] = [Kind::Peers, Kind::Hosting, Kind::Members, Kind::Founding, Kind::Seating, Kind::Keeper];
+const ALL: [Kind; 7] =
+    [Kind::Peers, Kind::Hosting, Kind::Members, Kind::Founding, Kind::Seating, Kind::Keeper, Kind::Moved];
 
 /// What services are made of.
 #[derive(Clone)]
@@ -61,6 +64,7 @@ impl Context {
             Kind::Founding => founding::work(&self.kernel).await,
             Kind::Seating => seating::work(&self.kernel).await,
             Kind::Keeper => keeper::work(&self.kernel).await,
+            Kind::Moved => moved::work(&self.kernel).await,
         }
     }
 }

@@ -8,11 +8,13 @@
 
 #![allow(missing_docs, reason = "fields of variants that say what they are, and what rkyv derives")]
 
+use std::sync::Arc;
+
 use pando_abi::{ActorId, Address, ExitKind, Home, NodeId, SpawnSpec};
 use pando_actors::{Body, Capability, Exit, Handles, Message};
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::input::{Delivery, Input, Key, ReplyTo, SpawnOrder, Standing};
+use crate::input::{Delivery, Input, Key, Moved, ReplyTo, SpawnOrder, Standing};
 
 /// Bytes of one encoded item at most: the largest message with all its handles, and its frame.
 pub const ITEM_BYTES_MAX: usize = pando_abi::limits::MESSAGE_BYTES_MAX + (16 << 10);
@@ -166,6 +168,8 @@ pub enum WireInput {
     Bounce { status: u16, count: u64 },
     /// [`Input::ChildEnded`]
     ChildEnded { child: WireAddress },
+    /// [`Input::NodeDownBut`]
+    NodeDownBut { node: u32, away: Vec<WireAddress>, here: Vec<WireAddress> },
 }
 
 impl From<&Input> for WireInput {
@@ -209,6 +213,11 @@ impl From<&Input> for WireInput {
             Input::NodeDown { node } => WireInput::NodeDown { node: *node },
             Input::Bounce { status, count } => WireInput::Bounce { status: *status, count: *count },
             Input::ChildEnded { child } => WireInput::ChildEnded { child: (*child).into() },
+            Input::NodeDownBut { node, moved } => WireInput::NodeDownBut {
+                node: *node,
+                away: moved.away.iter().map(|a| (*a).into()).collect(),
+                here: moved.here.iter().map(|a| (*a).into()).collect(),
+            },
         }
     }
 }
@@ -252,6 +261,10 @@ impl WireInput {
             WireInput::NodeDown { node } => Input::NodeDown { node },
             WireInput::Bounce { status, count } => Input::Bounce { status, count },
             WireInput::ChildEnded { child } => Input::ChildEnded { child: child.open()? },
+            WireInput::NodeDownBut { node, away, here } => {
+                let open = |list: Vec<WireAddress>| list.into_iter().map(WireAddress::open).collect::<Result<_, _>>();
+                Input::NodeDownBut { node, moved: Arc::new(Moved { away: open(away)?, here: open(here)? }) }
+            }
         })
     }
 }
@@ -305,6 +318,13 @@ pub enum Envelope {
     Spawn(WireSpawn),
     /// The same, from a group.
     StampedSpawn { group: [u8; 16], seq: u64, index: u64, order: WireSpawn },
+    /// Bring an input to an actor that has moved to the receiving node; it is not passed on again.
+    Passed { from: WireAddress, to: WireAddress, input: WireInput },
+    /// The same, from a group that is led at `speaker`, who is to be acknowledged.
+    PassedStamped { speaker: u32, group: [u8; 16], seq: u64, index: u64, to: WireAddress, input: WireInput },
+    /// Pack an actor that lives at the receiving node, for `target`. It is on this channel because everything that was
+    /// passed to the actor has come before it.
+    Pack { mark: u64, before: u64, address: WireAddress, target: u32 },
 }
 
 /// What nodes say to each other on the control channel.
@@ -324,8 +344,41 @@ pub enum ControlMessage {
     MayBegin { life: u64 },
     /// What is known of that.
     Begins { life: u64, word: BeginWord },
+    /// A step of carrying a plain actor elsewhere; the mark says which time.
+    Move { mark: u64, step: MoveStep },
+    /// A plain actor that was born at the receiving node has ended at the sending one.
+    Ended { address: WireAddress, exit: WireExit },
     /// The nodes of the realm as the sender knows them at this index of the root group's log: (number, key, address).
     Members { at: u64, nodes: Vec<(u32, [u8; 32], String)> },
+}
+
+/// What is said while a plain actor is carried elsewhere: see [`crate::moving`].
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub enum MoveStep {
+    /// To the target, before anything stands still: have this module ready, and room.
+    Prepare { module: [u8; 32] },
+    /// From the target: so it is.
+    Prepared,
+    /// From the source: it stands still, and is so many bytes.
+    Packed { total: u64 },
+    /// To the target: fetch it there.
+    Offer { address: WireAddress, source: u32, total: u64, before: u64 },
+    /// To the source: a piece from here on, please.
+    Fetch { offset: u64 },
+    /// From the source.
+    Piece { offset: u64, bytes: Vec<u8> },
+    /// From the target: it is all here, and could run.
+    Ready,
+    /// From source or target: it cannot be.
+    Refused { errno: u16, text: String, mend: String },
+    /// To both: the realm has written it down.
+    Go,
+    /// To both: it stays where it is.
+    Undo,
+    /// From the source to itself as leader of the move: it is gone from here.
+    Left,
+    /// From the target: it runs.
+    Started,
 }
 
 /// What a node knows of another one that would begin.

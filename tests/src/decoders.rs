@@ -157,6 +157,8 @@ fn requests() -> Vec<Request> {
         Request::Send { target: target.clone(), body, handles, key },
         Request::Link { a: "a".into(), b: "b".into(), unlink: false },
         Request::Log { target: Some(target.clone()), tail: 10, follow: true },
+        Request::Move { target: target.clone(), node: 3 },
+        Request::Vacate,
         Request::Voters { target, nodes: vec![1, 2, 3] },
     ]
 }
@@ -192,6 +194,8 @@ fn replies() -> Vec<Reply> {
     let line = LogLine { time_ns: 1, node: 2, level: 3, source: text("hits"), text: text("a line") };
     vec![
         Reply::Nodes(vec![node.clone(), node]),
+        Reply::Moved { from: 1, to: 2, bytes: 3, paused_us: 4 },
+        Reply::Vacated { moved: 3, stay: vec![(text("ping"), text("why"))] },
         Reply::Actors { rows: vec![actor.clone(), actor], silent: vec![3] },
         Reply::Answer {
             status: 0,

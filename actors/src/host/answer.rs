@@ -274,7 +274,7 @@ impl Guest {
         let mut id = [0; 16];
         id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
         match (spec.replicas, spec.node) {
-            (0, 0) => Address::actor(self.state.home.node, ActorId(id)),
+            (0, 0) => Address::actor(self.state.node, ActorId(id)),
             (0, node) => Address::actor(NodeId(node), ActorId(id)),
             _ => Address::group(ActorId(id)),
         }

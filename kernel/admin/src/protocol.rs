@@ -190,6 +190,15 @@ pub enum Request {
         /// Nodes that shall no longer.
         remove: Vec<u32>,
     },
+    /// Moves a plain actor with everything that it is. [`Reply::Moved`] when it runs there.
+    Move {
+        /// The actor.
+        target: String,
+        /// The node where it shall live.
+        node: u32,
+    },
+    /// Has the asked node give its plain actors to others. [`Reply::Vacated`].
+    Vacate,
     /// Makes a ticket good: whoever proves its key may have one node admitted. [`Reply::Ticket`].
     Ticket {
         /// The public half of a key that the asker has drawn.
@@ -374,8 +383,30 @@ pub enum Reply {
     Drained {
         /// Names or addresses of groups that keep a replica on it, because no other node can take it.
         stay: Vec<String>,
-        /// Plain actors on it, which stay; `None`: it does not answer.
+        /// Plain actors that are on it still; `None`: it does not answer.
         actors: Option<u64>,
+        /// Plain actors that moved elsewhere.
+        moved: u64,
+        /// Plain actors that could not be moved, and why.
+        kept: Vec<(String, String)>,
+    },
+    /// To `Move`.
+    Moved {
+        /// Where it lived.
+        from: u32,
+        /// Where it lives.
+        to: u32,
+        /// Bytes that were carried; 0: it lived there already.
+        bytes: u64,
+        /// From when its messages were held until it ran again, in microseconds.
+        paused_us: u64,
+    },
+    /// To `Vacate`.
+    Vacated {
+        /// How many were moved.
+        moved: u64,
+        /// Those that could not be, and why.
+        stay: Vec<(String, String)>,
     },
     /// To `Settings`.
     Settings {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pando_abi::{ActorId, Address, Errno, Home, call::call_flags};
+use pando_abi::{ActorId, Address, Errno, Home, NodeId, call::call_flags};
 use pando_actors::{Body, Handles, Message};
 use pando_admin::{CallFate, Level, Reply, SequenceKey};
 use tokio::sync::oneshot;
@@ -76,10 +76,10 @@ pub(super) async fn call(
                 "ask for its state, or call again with a longer --deadline",
             ));
         }
-        () = home_lost(kernel, to) => {
+        node = home_lost(kernel, to) => {
             return Err(Refusal::new(
                 Errno::UNREACHABLE,
-                format!("{} went away while `{target}` worked; the call may have happened", to.node),
+                format!("{node} went away while `{target}` worked; the call may have happened"),
                 "`nodes` shows who is up",
             ));
         }
@@ -95,7 +95,7 @@ pub(super) async fn call(
         body: reply.message.body.to_vec(),
         level,
         index: reply.standing.index,
-        node: if group { reply.standing.node } else { to.node.0 },
+        node: if group { reply.standing.node } else { kernel.lives(to).0 },
         handles: reply.message.handles.iter().map(|c| c.address.to_string()).collect(),
     })
 }
@@ -108,7 +108,7 @@ pub(super) async fn outcome(kernel: &Arc<Kernel>, target: &str, sequence: Sequen
     let reply = ReplyTo { address: console.address(), token };
     kernel.deliver(console.address(), to, Input::Outcome { key: key(sequence), reply });
     let went = || {
-        let text = format!("{} went away; what `{target}` did there went with it", to.node);
+        let text = format!("{} went away; what `{target}` did there went with it", kernel.lives(to));
         Refusal::new(Errno::UNREACHABLE, text, "`nodes` shows who is up")
     };
     let reply = tokio::select! {
@@ -117,7 +117,7 @@ pub(super) async fn outcome(kernel: &Arc<Kernel>, target: &str, sequence: Sequen
             let text = format!("`{target}` is busy and has not said what became of the call");
             return Err(Refusal::new(Errno::TIMEOUT, text, "ask again"));
         }
-        () = home_lost(kernel, to) => return Err(went()),
+        _ = home_lost(kernel, to) => return Err(went()),
     };
     let (status, standing) = (reply.status, reply.standing);
     let handles = reply.message.handles.iter().map(|c| c.address.to_string()).collect();
@@ -144,19 +144,22 @@ pub(super) async fn outcome(kernel: &Arc<Kernel>, target: &str, sequence: Sequen
         fate,
         level: if group { Level::Final } else { Level::Local },
         index: standing.index,
-        node: if group { standing.node } else { to.node.0 },
+        node: if group { standing.node } else { kernel.lives(to).0 },
     })
 }
 
-/// Returns when a plain actor's node is gone.
-async fn home_lost(kernel: &Arc<Kernel>, to: Address) {
-    if to.home != Home::Node || to.node == kernel.id() {
+/// Returns when a node is gone by which a plain actor was asked, or where it lives now.
+async fn home_lost(kernel: &Arc<Kernel>, to: Address) -> NodeId {
+    if to.home != Home::Node {
         std::future::pending::<()>().await;
     }
+    let asked = kernel.depends_on(to);
     loop {
         tokio::time::sleep(LOOK).await;
-        if !kernel.nodes_up().contains(&to.node) {
-            return;
+        let up = kernel.nodes_up();
+        let gone = asked.iter().copied().chain([kernel.lives(to)]).find(|node| !up.contains(node));
+        if let Some(node) = gone {
+            return node;
         }
     }
 }

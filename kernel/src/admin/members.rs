@@ -109,7 +109,7 @@ pub(super) async fn remove(kernel: &Arc<Kernel>, node: NodeId, lost: bool) -> Re
 
 pub(super) async fn drain(kernel: &Arc<Kernel>, node: NodeId, drained: bool) -> Result<Reply, Refusal> {
     kernel.root_command(RootCommand::Drain { node, drained }).await?;
-    let mut stay = Vec::new();
+    let (mut stay, mut moved, mut kept) = (Vec::new(), 0, Vec::new());
     if drained {
         let deadline = Instant::now() + CHANGE_PATIENCE;
         // The keeper moves what can be moved; what has not begun to move for a while finds no room.
@@ -127,8 +127,19 @@ pub(super) async fn drain(kernel: &Arc<Kernel>, node: NodeId, drained: bool) -> 
         }
         let held: Vec<Address> = kernel.root().read(|root| root.groups_of(node).map(|g| g.address()).collect());
         stay = held.into_iter().map(|group| called(kernel, group)).collect();
+        if let Some(Reply::Vacated { moved: count, stay }) = vacate(kernel, node).await {
+            (moved, kept) = (count, stay);
+        }
     }
-    Ok(Reply::Drained { stay, actors: actors_on(kernel, node).await })
+    Ok(Reply::Drained { stay, actors: actors_on(kernel, node).await, moved, kept })
+}
+
+/// Has a node give its plain actors to others; what it says.
+async fn vacate(kernel: &Arc<Kernel>, node: NodeId) -> Option<Reply> {
+    if node == kernel.id() {
+        return Some(super::moves::all(kernel).await);
+    }
+    kernel.ask_node(node, &Request::Vacate, CHANGE_PATIENCE).await
 }
 
 /// Plain actors on a node.
@@ -196,7 +207,7 @@ async fn seated(kernel: &Arc<Kernel>, target: &str, command: RootCommand, id: Ac
     }
 }
 
-fn called(kernel: &Kernel, address: Address) -> String {
+pub(super) fn called(kernel: &Kernel, address: Address) -> String {
     let name = kernel.root().read(|root| root.names_of(address).next().map(str::to_owned));
     name.unwrap_or_else(|| address.to_string())
 }

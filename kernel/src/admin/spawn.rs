@@ -145,6 +145,10 @@ async fn spawn_plain(
     if kernel.cells().end_of(address.id).is_some() {
         return Err(ended_at_once(kernel, address));
     }
+    if kernel.lives(address) != kernel.id() {
+        let text = format!("the actor was spawned, and lives on {} by now", kernel.lives(address));
+        return Err(Refusal::new(Errno::EXISTS, text, "`ps` shows it"));
+    }
     if kernel.cells().is_full() && kernel.cells().get(address.id).is_none() {
         let text = format!("{} has {} plain actors, and no more fit", kernel.id(), kernel.cells().places());
         return Err(Refusal::new(Errno::LIMIT, text, "choose another node with --node, or end some"));

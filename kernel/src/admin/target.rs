@@ -31,6 +31,10 @@ pub(super) fn find(kernel: &Arc<Kernel>, target: &str) -> Result<Address, Refusa
     let mut found: Vec<Address> = Vec::new();
     if place.is_none_or(|p| p != "group") {
         found.extend(kernel.cells().all().iter().map(|c| c.address()).filter(|a| fits(a.id)));
+        let away = kernel.root().read(|root| root.moves().map(|row| row.address).collect::<Vec<_>>());
+        found.extend(away.into_iter().filter(|a| fits(a.id)));
+        found.sort_unstable();
+        found.dedup();
     }
     if place.is_none_or(|p| p == "group") {
         found.extend(
@@ -103,6 +107,10 @@ pub(super) fn other_node(kernel: &Arc<Kernel>, request: &Request) -> Option<Node
         | Request::Upgrade { target, .. }
         | Request::Inspect { target }
         | Request::Interface { target } => written_node(kernel, target).or_else(|| named_node(kernel, target)),
+        // The node by which its messages come leads the move.
+        Request::Move { target, .. } => {
+            find(kernel, target).ok().map(|address| kernel.led_by(address)).or_else(|| written_node(kernel, target))
+        }
         Request::Link { a, b, .. } => written_node(kernel, a).or_else(|| written_node(kernel, b)),
         _ => None,
     };
@@ -122,12 +130,23 @@ fn instead(kernel: &Arc<Kernel>) -> Option<NodeId> {
 /// The node in `n3/7f3a2b10`: only it knows which ids begin so.
 fn written_node(kernel: &Arc<Kernel>, target: &str) -> Option<NodeId> {
     let named = kernel.root().read(|root| root.lookup(target).is_some());
-    if named { None } else { node_of(target.split_once('/')?.0) }
+    if named {
+        return None;
+    }
+    let (place, prefix) = target.split_once('/')?;
+    let node = node_of(place)?;
+    // Where it lives, if it has moved.
+    let prefix = prefix.to_ascii_lowercase();
+    let away = kernel.root().read(|root| {
+        let fits = |address: Address| address.node == node && address.id.to_string().starts_with(&prefix);
+        root.moves().find(|row| fits(row.address)).map(|row| row.node)
+    });
+    Some(away.unwrap_or(node))
 }
 
 fn named_node(kernel: &Arc<Kernel>, target: &str) -> Option<NodeId> {
     let address = kernel.root().read(|root| root.lookup(target).map(|entry| entry.address))?;
-    (address.home == Home::Node).then_some(address.node)
+    (address.home == Home::Node).then(|| kernel.lives(address))
 }
 
 #[cfg(test)]

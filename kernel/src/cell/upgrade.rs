@@ -36,7 +36,7 @@ impl Cell {
         let hash: ModuleHash = module.hash();
         LIMIT_NS.set(self.limit_ms * 1_000_000);
         BEGAN_NS.set(u64::MAX);
-        let moment = Self::moment(kernel);
+        let moment = self.moment(kernel);
         let event = Event { time_ns: moment.now_ns, seed: moment.seed, ..Event::new(EventKind::Upgrade) };
         let Living { process, actor, effects, actions, .. } = living;
         effects.clear();

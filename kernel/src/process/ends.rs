@@ -6,7 +6,7 @@ use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, event::flags};
 use pando_actors::{Effect, Exit, Message};
 
 use super::{Guest, Moment, Process, Stepped, describe};
-use crate::input::{Action, Alarm, Input, ReplyTo, Standing, exit};
+use crate::input::{Action, Alarm, Input, Moved, ReplyTo, Standing, exit};
 
 impl Process {
     pub(super) fn down(
@@ -64,16 +64,21 @@ impl Process {
         &mut self,
         guest: &mut dyn Guest,
         node: NodeId,
+        moved: &Moved,
         moment: Moment,
         effects: &mut Vec<Effect>,
         actions: &mut Vec<Action>,
     ) -> Stepped {
-        let there = |a: &Address| a.home == pando_abi::Home::Node && a.node == node;
+        let there = |a: &Address| moved.is_lost(node, *a);
+        // Its own answers came by that node: which of them were on their way nobody knows.
+        let cut_off = moved.is_cut_off(self.identity.me);
+        let doubtful = |a: &Address| cut_off || moved.is_cut_off(*a);
         let mut gone: BTreeSet<Address> = self.monitors.values().map(|(target, _)| *target).filter(there).collect();
         gone.extend(self.links.keys().copied().filter(there));
         self.watchers.retain(|(watcher, _)| !there(watcher));
         self.children.retain(|child| !there(child));
-        let lost: Vec<u64> = self.calls.iter().filter(|(_, w)| there(&w.target)).map(|(token, _)| *token).collect();
+        let lost = self.calls.iter().filter(|(_, w)| there(&w.target) || doubtful(&w.target));
+        let lost: Vec<u64> = lost.map(|(token, _)| *token).collect();
         let mut last = Stepped::default();
         for token in lost {
             let input = Input::Reply {
@@ -94,7 +99,37 @@ impl Process {
                 return last;
             }
         }
+        // Who has ended meanwhile answers with its end; who lives knows these already, or hears them now.
+        let again = self.wishes().filter(|(target, _)| doubtful(target));
+        actions.extend(again.map(|(to, input)| Action::Deliver { to, input }));
         last
+    }
+
+    /// What of the loss of a node this process has to hear about; `None`: nothing.
+    pub fn concern(&self, node: NodeId, moved: &Moved) -> Option<Moved> {
+        let watched = self.monitors.values().map(|(target, _)| target);
+        let all = watched.chain(self.links.keys()).chain(self.calls.values().map(|w| &w.target)).chain(&self.children);
+        let all: BTreeSet<Address> = all.chain([&self.identity.me]).copied().collect();
+        let known = |list: &[Address]| list.iter().filter(|a| all.contains(a)).copied().collect::<Vec<_>>();
+        let hears = all.iter().any(|a| moved.is_lost(node, *a) || moved.is_cut_off(*a));
+        let (mut away, here) = (known(&moved.away), known(&moved.here));
+        // Those who watch this one are told by it, wherever they live.
+        let watchers: BTreeSet<Address> = self.watchers.iter().map(|(watcher, _)| *watcher).collect();
+        away.extend(moved.away.iter().filter(|a| watchers.contains(a) && !all.contains(a)));
+        away.sort_unstable();
+        hears.then_some(Moved { away, here })
+    }
+
+    /// Everybody whose end it would have to be told of.
+    pub fn others(&self) -> BTreeSet<Address> {
+        let watched = self.monitors.values().map(|(target, _)| *target);
+        let all = watched.chain(self.links.keys().copied()).chain(self.calls.values().map(|w| w.target));
+        all.chain(self.children.iter().copied()).filter(|a| a.home == pando_abi::Home::Node).collect()
+    }
+
+    /// It lives on another node from now on.
+    pub fn settle(&mut self, node: NodeId) {
+        self.identity.node = node;
     }
 
     /// Ends the process: everybody who has to know is told.

@@ -6,7 +6,7 @@ use pando_abi::{ActorId, Address, Errno, EventKind, ExitKind, NodeId, Rights, ev
 use pando_actors::{Body, CapKind, Capability, Effect, Event, Exit, Handled, Message};
 
 use super::*;
-use crate::input::{Action, Alarm, Delivery, Input, Key, ReplyTo, exit};
+use crate::input::{Action, Alarm, Delivery, Input, Key, Moved, ReplyTo, exit};
 
 /// Does what its script says for each event, and notes the events.
 #[derive(Default)]
@@ -204,7 +204,49 @@ fn the_loss_of_a_node_ends_what_was_on_it_and_nothing_else() {
     step(&mut p, &mut g, Input::NodeDown { node: 2 });
     let news: Vec<_> = g.seen[1..].iter().map(|s| (s.0, s.1, s.2)).collect();
     assert_eq!(news, [(EventKind::Reply, 8, Errno::UNREACHABLE.code()), (EventKind::Down, 1, 0)]);
-    assert_eq!(p.nodes_of_interest().into_iter().collect::<Vec<_>>(), [NodeId(3)]);
+    let concern = |n| p.concern(NodeId(n), &Moved::default());
+    assert_eq!((concern(2), concern(3)), (None, Some(Moved::default())));
+}
+
+#[test]
+fn the_loss_of_a_birthplace_ends_nobody_who_lives_elsewhere_and_is_asked_for_again() {
+    let moved = || std::sync::Arc::new(Moved { away: vec![at(2)], here: vec![at(3)] });
+    let call =
+        |token, n| Effect::Call { target: cap(at(n)), token, deadline_ns: 0, flags: 0, message: Message::default() };
+    let mut p = process(false);
+    let mut g = Script::default().then(vec![
+        Effect::Monitor { id: 1, target: cap(at(2)) },
+        Effect::Link { target: cap(at(2)) },
+        Effect::Monitor { id: 2, target: cap(at(3)) },
+        call(8, 2),
+        call(9, 4),
+        spawn(at(2)),
+    ]);
+    step(&mut p, &mut g, message(None, None, 0));
+    assert_eq!(p.concern(NodeId(2), &moved()).as_ref(), Some(&*moved()));
+    assert_eq!(p.concern(NodeId(5), &Moved { away: vec![at(6)], here: vec![at(7)] }), None);
+    let (stepped, actions) = step(&mut p, &mut g, Input::NodeDownBut { node: 2, moved: moved() });
+    assert!(stepped.end.is_none(), "a link to somebody who lives on takes nobody along");
+    // Whether its call to that one was on its way nobody knows; who lived on the node is gone.
+    let news: Vec<_> = g.seen[1..].iter().map(|s| (s.0, s.1, s.2)).collect();
+    assert_eq!(news, [(EventKind::Reply, 8, Errno::UNREACHABLE.code()), (EventKind::Down, 2, 0)]);
+    let asked: Vec<_> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Deliver { to, input: Input::Watch { id, .. } } => Some((*to, Some(*id))),
+            Action::Deliver { to, input: Input::Link { .. } } => Some((*to, None)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [(at(2), Some(1)), (at(2), None)]);
+    assert_eq!(g.tallies.last().unwrap().children, 1, "a child that lives on counts");
+    // It lives elsewhere itself, and its birthplace goes: its answers came by there.
+    let own = std::sync::Arc::new(Moved { away: vec![at(1)], here: vec![] });
+    let (stepped, actions) = step(&mut p, &mut g, Input::NodeDownBut { node: 1, moved: own });
+    assert!(stepped.end.is_none());
+    assert_eq!(g.seen.last().map(|s| (s.0, s.1, s.2)), Some((EventKind::Reply, 9, Errno::UNREACHABLE.code())));
+    let again = |a: &&Action| matches!(a, Action::Deliver { input: Input::Watch { .. } | Input::Link { .. }, .. });
+    assert_eq!(actions.iter().filter(again).count(), 2);
 }
 
 #[test]
@@ -402,7 +444,7 @@ fn an_actor_is_told_how_many_children_and_links_it_has() {
         step(&mut p, &mut g, ended(child));
     }
     assert_eq!(tally(&mut p, &mut g), (2, 1), "an end counts once, and a stranger's not at all");
-    assert!(p.nodes_of_interest().contains(&NodeId(4)));
+    assert!(p.concern(NodeId(4), &Moved::default()).is_some());
     let mut copy = Process::from_rows(crate::wire::decode(&crate::wire::encode(&p.rows()), 1 << 20).unwrap()).unwrap();
     assert_eq!(tally(&mut copy, &mut g), (2, 1));
     step(&mut p, &mut g, Input::NodeDown { node: 4 });

@@ -15,7 +15,7 @@ use super::{
     Root,
     apply::{Answer, Step},
     command::{Refusal, RootOutcome},
-    rows::{Ended, GroupRecord, MemberEntry, Role, Standing, TICKETS_MAX, TicketEntry},
+    rows::{Ended, GroupRecord, MemberEntry, NameEntry, Role, Standing, TICKETS_MAX, TicketEntry},
     rules::{refuse, refuse_node},
 };
 
@@ -180,8 +180,10 @@ impl Root {
         for key in used {
             self.tickets.take(&key);
         }
-        let orphans: Vec<String> =
-            self.names.iter().filter(|entry| entry.address.node == node).map(|entry| entry.name.clone()).collect();
+        self.forget_moved_on(node);
+        // Those who were born there and live elsewhere go on.
+        let gone = |entry: &&NameEntry| entry.address.node == node && self.moved(entry.address).is_none();
+        let orphans: Vec<String> = self.names.iter().filter(gone).map(|entry| entry.name.clone()).collect();
         for name in orphans {
             self.take_name(&name);
         }

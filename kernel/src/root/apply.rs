@@ -120,6 +120,9 @@ impl Root {
             RootCommand::Reseat { id, add, remove } => self.reseat(id, &add, &remove),
             RootCommand::Seated { id, voters, at } => self.seated(id, voters, at),
             RootCommand::Mend { alive } => self.mend(&alive),
+            RootCommand::MoveActor { to, from, before } => self.move_actor(to, from, before),
+            RootCommand::EndMoved { address, mark } => self.end_moved(address, mark),
+            RootCommand::ForgetMove { address, mark } => self.forget_move(address, mark),
         }
     }
 

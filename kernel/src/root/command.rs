@@ -11,6 +11,7 @@ use pando_abi::{ActorId, Address, Errno, ModuleHash, NodeId, SpawnSpec, limits};
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::{
+    moved::MovedEntry,
     rows::{CAPABILITY_BYTES, GroupRecord, Role},
     wire::{self, ActorDef, AddressDef, ModuleDef, NodeDef},
 };
@@ -257,6 +258,32 @@ pub enum RootCommand {
         voters: Vec<u32>,
         /// The index in the group's log at which it became so. An older word than the one that is known changes nothing.
         at: u64,
+    },
+    /// A plain actor lives elsewhere from now on; or stays, under another mark, so that no move that began before is made.
+    MoveActor {
+        /// Where it shall live, and how it is reached.
+        to: MovedEntry,
+        /// Where it lives.
+        #[rkyv(with = NodeDef)]
+        from: NodeId,
+        /// The mark of the move before, 0 if there was none. If it is another one, nothing is done.
+        before: u64,
+    },
+    /// A plain actor that lived elsewhere has ended: its row and its names go.
+    EndMoved {
+        /// The actor.
+        #[rkyv(with = AddressDef)]
+        address: Address,
+        /// The move that brought it there.
+        mark: u64,
+    },
+    /// A plain actor is home again, and nothing is on its way to it by another path.
+    ForgetMove {
+        /// The actor.
+        #[rkyv(with = AddressDef)]
+        address: Address,
+        /// The move that brought it there.
+        mark: u64,
     },
     /// Groups that have too few replicas, or have them on nodes that shall hold none, get others, as far as there is room.
     Mend {

@@ -17,13 +17,14 @@ use super::{
     Root,
     dedupe::{Dedupe, KeptRow},
     index::Index,
+    moved::MovedEntry,
     rows::{GroupRecord, MemberEntry, ModuleEntry, NameEntry, TicketEntry, UserEntry},
     table::{Row, Table},
     wire::{self, RealmDef},
 };
 
 const MAGIC: &[u8; 8] = b"pandroot";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const HEADER_BYTES: usize = 48;
 const IMAGE_BYTES_MAX: usize = 512 << 20;
 
@@ -59,6 +60,7 @@ struct Rows {
     modules: Vec<ModuleEntry>,
     groups: Vec<GroupRecord>,
     ended: Vec<GroupRecord>,
+    moved: Vec<MovedEntry>,
     seen: Vec<KeptRow>,
 }
 
@@ -78,6 +80,7 @@ impl Root {
             modules: self.modules.to_sorted(),
             groups: self.groups.to_sorted(),
             ended: self.ended.to_sorted(),
+            moved: self.moved.to_sorted(),
             seen: self.seen.to_rows(),
         };
         let rows = wire::encode(&rows);
@@ -121,6 +124,7 @@ impl Root {
             modules: table(rows.modules)?,
             groups: table(rows.groups)?,
             ended: table(rows.ended)?,
+            moved: table(rows.moved)?,
             seen: Dedupe::from_rows(rows.seen).ok_or_else(|| ImageError::Damaged("a key twice".into()))?,
             index: Index::default(),
         };

@@ -6,7 +6,13 @@
 //! 2. Readers never wait for more than one command; a snapshot that a reader keeps never changes.
 //! 3. The state is copied (rows are shared) only if somebody keeps a snapshot while a command is applied.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use pando_abi::RealmId;
 use pando_raft::{Applied, Entry, Machine};
@@ -18,6 +24,8 @@ use super::Root;
 struct Published {
     root: RwLock<Arc<Root>>,
     version: watch::Sender<u64>,
+    /// Does anybody live elsewhere than at home? Asked for every message.
+    moves: AtomicBool,
 }
 
 /// What a node's readers see of the root group. Copies are views of the same state.
@@ -28,7 +36,11 @@ impl RootView {
     /// A view of a realm that is not founded yet.
     pub fn new(realm: RealmId) -> RootView {
         let root = Root::new(realm);
-        RootView(Arc::new(Published { version: watch::Sender::new(root.version()), root: RwLock::new(Arc::new(root)) }))
+        RootView(Arc::new(Published {
+            version: watch::Sender::new(root.version()),
+            moves: AtomicBool::new(false),
+            root: RwLock::new(Arc::new(root)),
+        }))
     }
 
     /// Reads in place: the quickest way for one short look. `look` must not use this view.
@@ -46,6 +58,11 @@ impl RootView {
         self.read(Root::version)
     }
 
+    /// Does any plain actor live elsewhere than where it was born?
+    pub fn has_moves(&self) -> bool {
+        self.0.moves.load(Ordering::Acquire)
+    }
+
     /// Hears of every new version (of several in quick succession, at least of the last).
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
@@ -55,6 +72,7 @@ impl RootView {
         let mut root = self.0.root.write();
         let result = change(Arc::make_mut(&mut root));
         let version = root.version();
+        self.0.moves.store(root.moves().next().is_some(), Ordering::Release);
         drop(root);
         self.0.version.send_if_modified(|known| std::mem::replace(known, version) != version);
         result

@@ -47,7 +47,7 @@ fn holder(dice: &mut Dice) -> Address {
 }
 
 fn command(dice: &mut Dice) -> RootCommand {
-    match dice.below(29) {
+    match dice.below(33) {
         0 => founding(2 + dice.below(2) as u32),
         1 => RootCommand::SetAddr { node: NodeId(dice.below(7) as u32), addr: addr(dice.below(3) as u16) },
         2 => RootCommand::AddMember {
@@ -88,6 +88,22 @@ fn command(dice: &mut Dice) -> RootCommand {
                 name: if dice.one_in(2) { Some(name(dice)) } else { None },
             }
         }
+        28..=30 => {
+            let (mark, before) = (dice.below(4), dice.below(4));
+            let to = MovedEntry {
+                address: holder(dice),
+                node: NodeId(dice.below(7) as u32),
+                life: 1,
+                via: NodeId(dice.below(7) as u32),
+                via_life: 1,
+                mark,
+            };
+            RootCommand::MoveActor { to, from: NodeId(dice.below(5) as u32), before }
+        }
+        31 => match dice.one_in(2) {
+            true => RootCommand::EndMoved { address: holder(dice), mark: dice.below(4) },
+            false => RootCommand::ForgetMove { address: holder(dice), mark: dice.below(4) },
+        },
         27 => RootCommand::SetModule {
             id: id(dice.below(12) as u8),
             module: module(dice.below(3) as u8),

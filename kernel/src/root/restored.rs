@@ -33,6 +33,7 @@ impl Root {
         self.next_node += nodes.len() as u32;
         self.version += 1;
         self.tickets = Default::default();
+        self.moved = Default::default();
         self.users.put(UserEntry { key: user, added_at: at });
         self.members = Default::default();
         for Founder { node, key, addr } in nodes {

@@ -12,6 +12,7 @@ use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId, SpawnSpec, limi
 use super::{
     Root,
     command::{NewGroup, Refusal},
+    moved::MOVED_MAX,
     rows::{ARGS_BYTES_MAX, GROUPS_MAX, MODULES_MAX, NAMES_MAX, Role, TICKETS_MAX, USERS_MAX, name_is_valid},
 };
 
@@ -31,6 +32,7 @@ impl Root {
             (Home::Group, _) | (Home::Node, NodeId::NONE) => {
                 refuse(Errno::BAD_REQUEST, "a group's address has no node, and an actor's has one", "")
             }
+            (Home::Node, _) if self.moved.has(&address) => Ok(()),
             (Home::Node | Home::Service, node) if self.members.has(&node) => Ok(()),
             (Home::Node | Home::Service, node) => refuse_node(node),
         }
@@ -66,7 +68,7 @@ impl Root {
     pub(crate) fn check(&self) -> Result<(), String> {
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let empty = self.members.len() + self.users.len() + self.names.len() + self.modules.len() + self.groups.len();
-        let empty = empty + self.tickets.len();
+        let empty = empty + self.tickets.len() + self.moved.len();
         must(self.founded.is_some() || empty + self.ended.len() == 0, "a realm that is not founded has nothing")?;
         must(self.founded.is_none() || !self.seats().is_empty(), "a realm has a voter")?;
         must(self.tickets.len() <= TICKETS_MAX, "tickets are bounded")?;
@@ -74,6 +76,11 @@ impl Root {
         must(self.names.len() <= NAMES_MAX && self.modules.len() <= MODULES_MAX, "names and modules are bounded")?;
         must(self.groups.len() <= GROUPS_MAX, "groups are bounded")?;
         must(self.index.args_bytes() <= ARGS_BYTES_MAX, "arguments are bounded")?;
+        must(self.moved.len() <= MOVED_MAX, "moved actors are bounded")?;
+        for row in self.moves() {
+            must(row.address.home == Home::Node && row.mark != 0, "only plain actors are moved")?;
+            must(self.members.has(&row.node), "a moved actor lives on a node of the realm")?;
+        }
         let numbers = self.members().all(|member| member.node.0 > 0 && member.node.0 < self.next_node);
         must(numbers, "numbers are given out in order")?;
         let keys: BTreeSet<[u8; 32]> = self.members().map(|member| member.key).collect();

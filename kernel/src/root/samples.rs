@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use pando_abi::{ActorId, Address, ExitKind, ModuleHash, NodeId, RealmId, SpawnSpec};
 
-use super::{Founder, NewGroup, Role, Root, RootCommand};
+use super::{Founder, MovedEntry, NewGroup, Role, Root, RootCommand};
 
 /// Commands, what each was answered, and the state afterwards.
 pub(crate) fn samples() -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Root) {
@@ -29,6 +29,8 @@ pub(crate) fn samples() -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Root) {
         name: Some(name.to_owned()),
     };
     let actor = Address::actor(NodeId(2), ActorId([3; 16]));
+    let moved =
+        |address, n| MovedEntry { address, node: NodeId(n), life: 4, via: NodeId(2), via_life: 5, mark: n.into() };
     let commands = [
         RootCommand::Found { members: (1..=4).map(founder).collect(), users: vec![[200; 32]] },
         RootCommand::PutModule { hash: module, label: "counter".into(), size: 100 },
@@ -50,6 +52,14 @@ pub(crate) fn samples() -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Root) {
         },
         RootCommand::RemoveMember { node: NodeId(4), alive: vec![1, 2, 3], lost: false },
         RootCommand::UnregisterAddress { address: Address::actor(NodeId(1), ActorId([8; 16])) },
+        RootCommand::MoveActor { to: moved(actor, 3), from: NodeId(2), before: 0 },
+        RootCommand::MoveActor {
+            to: moved(Address::actor(NodeId(1), ActorId([5; 16])), 2),
+            from: NodeId(1),
+            before: 0,
+        },
+        RootCommand::EndMoved { address: Address::actor(NodeId(1), ActorId([5; 16])), mark: 2 },
+        RootCommand::ForgetMove { address: actor, mark: 3 },
     ];
     let encoded = commands.iter().map(RootCommand::encode).collect();
     let outcomes =

@@ -82,8 +82,11 @@ async fn give_up_names(kernel: Arc<Kernel>) {
     while kernel.groups().linear(ROOT, AGAIN).await.is_err() {
         tokio::time::sleep(AGAIN).await;
     }
-    let own = |a: &Address| a.home == Home::Node && a.node == kernel.id();
-    let named: BTreeSet<Address> = kernel.root().read(|root| root.names("").map(|n| n.address).filter(own).collect());
+    let named: BTreeSet<Address> = kernel.root().read(|root| {
+        // Those who live elsewhere did not end with it.
+        let own = |a: &Address| a.home == Home::Node && a.node == kernel.id() && root.moved(*a).is_none();
+        root.names("").map(|n| n.address).filter(own).collect()
+    });
     for address in named {
         if kernel.cells().is_known(address.id) {
             continue;

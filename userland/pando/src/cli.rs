@@ -49,7 +49,7 @@ pub struct Common {
     /// Answer in JSON, errors too
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s; spawn and start-node: 30s, what moves replicas: 70s]
+    /// How long to wait for an answer, as 500ms, 5s, 2m [default: 5s; spawn and start-node: 30s, what moves actors or replicas: 70s]
     #[arg(long, global = true, value_name = "TIME")]
     pub deadline: Option<Lapse>,
 }
@@ -142,7 +142,10 @@ pub enum Verb {
     /// Add a node to those that hold a group, take one away, or move a replica
     #[command(after_help = examples::GROUP)]
     Group(Group),
-    /// Move everything that is held on a node elsewhere, and place nothing new there
+    /// Move a plain actor to another node, with everything that it is
+    #[command(after_help = examples::MOVE)]
+    Move(Move),
+    /// Move everything that is on a node elsewhere, and place nothing new there
     #[command(after_help = examples::DRAIN)]
     Drain(OneNode),
     /// Let a drained node hold things again
@@ -370,6 +373,15 @@ pub struct Group {
     /// The node that takes it over (move)
     #[arg(value_name = "NODE")]
     pub to: Option<Node>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Move {
+    /// A name (ping), an address (n1/7f3a2b10) or the beginning of an id
+    pub target: String,
+    /// The node where it shall live
+    #[arg(value_name = "NODE")]
+    pub id: Node,
 }
 
 #[derive(Args, Debug, Clone)]

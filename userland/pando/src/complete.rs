@@ -321,6 +321,8 @@ mod tests {
         check("spawn counter --node ", &["n1", "n2"]);
         check("kill-node ", &["n1", "n2"]);
         check("voters hits n1 ", &["n1", "n2"]);
+        check("move h", &["hits"]);
+        check("move hits ", &["n1", "n2"]);
         check("call hits add --fin", &["--final"]);
         check("spawn coun", &["counter"]);
     }

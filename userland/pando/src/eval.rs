@@ -90,6 +90,7 @@ impl Eval<'_> {
                 Ok(())
             }
             Verb::Group(args) => self.group(args).await,
+            Verb::Move(args) => self.move_actor(&args.target, args.id.0).await,
             Verb::Drain(args) => self.drain(args.id.0, true).await,
             Verb::Undrain(args) => self.drain(args.id.0, false).await,
             Verb::Ticket(args) => self.ticket(args.lifetime.0).await,

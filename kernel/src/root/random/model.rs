@@ -39,6 +39,8 @@ pub struct Model {
     names: BTreeMap<String, Address>,
     labels: Vec<(ModuleHash, String)>,
     groups: BTreeMap<ActorId, ModelGroup>,
+    /// Node, via, mark.
+    moved: BTreeMap<Address, (u32, u32, u64)>,
 }
 
 impl Model {
@@ -52,6 +54,7 @@ impl Model {
         }
         match address.node.0 {
             0 => Err(Errno::BAD_REQUEST),
+            _ if self.moved.contains_key(&address) => Ok(()),
             n if self.members.contains_key(&n) => Ok(()),
             _ => Err(Errno::NOT_FOUND),
         }
@@ -174,7 +177,10 @@ impl Model {
                     return Err(Errno::REFUSED);
                 }
                 self.members.remove(&node.0);
-                self.names.retain(|_, holder| holder.node != *node);
+                let moved = self.moved.clone();
+                let lives = |holder: &Address| moved.get(holder).map_or(holder.node.0, |row| row.0);
+                self.names.retain(|_, holder| lives(holder) != node.0);
+                self.moved.retain(|_, row| row.0 != node.0);
                 self.tickets.retain(|_, (_, used)| *used != node.0);
             }
             RootCommand::Drain { node, drained } => {
@@ -355,6 +361,41 @@ impl Model {
                     (group.voters, group.seated_at) = (set, *at);
                 }
             }
+            RootCommand::MoveActor { to, from, before } => {
+                if to.address.home != pando_abi::Home::Node || to.mark == 0 {
+                    return Err(Errno::BAD_REQUEST);
+                }
+                if !(1..=self.numbers).contains(&to.address.node.0) {
+                    return Err(Errno::NOT_FOUND);
+                }
+                let (known, row) = (self.moved.get(&to.address), (to.node.0, to.via.0, to.mark));
+                if known == Some(&row) {
+                    return Ok(());
+                }
+                let (node, _, mark) = known.copied().unwrap_or((to.address.node.0, 0, 0));
+                if (node, mark) != (from.0, *before) {
+                    return Err(Errno::EXISTS);
+                }
+                if !self.members.contains_key(&to.node.0) {
+                    return Err(Errno::NOT_FOUND);
+                }
+                if to.node != *from && !self.placeable(to.node.0) {
+                    return Err(Errno::REFUSED);
+                }
+                self.moved.insert(to.address, row);
+            }
+            RootCommand::EndMoved { address, mark } => {
+                if self.moved.get(address).is_some_and(|row| row.2 == *mark) {
+                    self.moved.remove(address);
+                    self.names.retain(|_, holder| holder != address);
+                }
+            }
+            RootCommand::ForgetMove { address, mark } => {
+                let home = address.node.0;
+                if self.moved.get(address) == Some(&(home, home, *mark)) && self.members.contains_key(&home) {
+                    self.moved.remove(address);
+                }
+            }
             // What comes of it is judged by `mended`: it depends on where the root places things.
             RootCommand::Mend { .. } => {}
         }
@@ -422,6 +463,8 @@ impl Model {
             let latest = self.labels.iter().rev().find(|(_, known)| known == label).map(|(hash, _)| *hash);
             assert_eq!(root.module_by_label(label).map(|module| module.hash), latest);
         }
+        let told = |row: &MovedEntry| (row.address, (row.node.0, row.via.0, row.mark));
+        assert_eq!(self.moved, root.moves().map(told).collect());
         type Seats = (BTreeSet<u32>, BTreeSet<u32>, usize, u64);
         let told = |g: &ModelGroup| (g.voters.clone(), g.wanted.clone(), g.replicas, g.seated_at);
         let alive: BTreeMap<ActorId, Seats> =

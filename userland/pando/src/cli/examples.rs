@@ -141,11 +141,17 @@ Examples:
   group move hits n2 n4       n4 takes it over from n2
 Its name and address stay, and it answers meanwhile. `inspect hits` shows how far a change is.";
 
+pub const MOVE: &str = "\
+Examples:
+  move ping n3
+It keeps its address, names, handles, links, monitors, timers and what waits for it; whoever talks to it notices nothing but time. How
+long it stood still is printed. If it cannot be, it goes on where it is. A group moves with `group move`.";
+
 pub const DRAIN: &str = "\
 Examples:
-  drain n2            its replicas move to other nodes, and nothing new is placed on it
+  drain n2            what is on it moves to other nodes, and nothing new is placed on it
   undrain n2          it may hold things again
-What finds no room elsewhere stays, and so do plain actors: both are told.";
+What finds no room elsewhere stays, and is told.";
 
 pub const UNDRAIN: &str = "\
 Examples:
@@ -194,7 +200,7 @@ Examples:
 
 pub const KILL_NODE: &str = "\
 Examples:
-  kill-node n2        its actors are lost, its groups go on elsewhere
+  kill-node n2        its actors are lost, its groups go on elsewhere; `drain n2` before moves both
   start-node n2       and it is back";
 
 pub const START_NODE: &str = "\

@@ -1,4 +1,4 @@
-//! `group`, `drain`, `ticket`, `remove-node`, `settings`: who is in the realm, and who holds what.
+//! `group`, `move`, `drain`, `ticket`, `remove-node`, `settings`: who is in the realm, and who holds what.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     },
     failure::Failure,
     outcome::Outcome,
-    render::uptime,
+    render::{size, took, uptime},
     session::{DEADLINE, unexpected},
 };
 
@@ -51,12 +51,45 @@ impl Eval<'_> {
         }
     }
 
+    pub(super) async fn move_actor(&mut self, target: &str, node: NodeId) -> Result<(), Failure> {
+        self.sink.progress(Some(&format!("moving {target} to {node}")));
+        let request = Request::Move { target: target.to_owned(), node: node.0 };
+        match self.session.ask.ask(self.node(), request, self.deadline(VOTERS_DEADLINE)).await {
+            Ok(Reply::Moved { from, to, bytes, paused_us }) => {
+                let paused = Duration::from_micros(paused_us);
+                let text = match from == to {
+                    true => format!("{target} lives on n{to} already"),
+                    false => format!("{target} moved n{from} -> n{to}, {}, paused {}", size(bytes), took(paused)),
+                };
+                let json = json!({
+                    "target": target,
+                    "from": format!("n{from}"),
+                    "to": format!("n{to}"),
+                    "bytes": bytes,
+                    "paused_us": paused_us,
+                });
+                self.sink.emit(Outcome::done(text, json));
+                Ok(())
+            }
+            Ok(_) => Err(unexpected()),
+            Err(e) => Err(self.session.suggest(e.into(), target).await),
+        }
+    }
+
     pub(super) async fn drain(&mut self, node: NodeId, drained: bool) -> Result<(), Failure> {
         let doing = format!("moving what {node} holds");
         self.sink.progress(drained.then_some(doing.as_str()));
         let reply = self.ask(Request::Drain { node: node.0, drained }, VOTERS_DEADLINE).await?;
-        let Reply::Drained { stay, actors } = reply else { return Err(unexpected()) };
-        let json = json!({ "node": node.to_string(), "drained": drained, "stay": stay, "actors": actors });
+        let Reply::Drained { stay, actors, moved, kept } = reply else { return Err(unexpected()) };
+        let why: Vec<_> = kept.iter().map(|(actor, why)| json!({ "actor": actor, "why": why })).collect();
+        let json = json!({
+            "node": node.to_string(),
+            "drained": drained,
+            "stay": stay,
+            "actors": actors,
+            "moved": moved,
+            "kept": why,
+        });
         if !drained {
             self.sink.emit(Outcome::done(format!("{node} may hold things again"), json));
             return Ok(());
@@ -66,6 +99,14 @@ impl Eval<'_> {
             let few = stay.iter().take(5).cloned().collect::<Vec<_>>().join(" ");
             let more = if stay.len() > 5 { format!(" and {} more", stay.len() - 5) } else { String::new() };
             text = format!("{node} takes nothing new, and keeps its replicas of {few}{more}: no other node has room");
+        }
+        match moved {
+            0 => {}
+            1 => text.push_str("\n1 plain actor moved to another node"),
+            n => text.push_str(&format!("\n{n} plain actors moved to other nodes")),
+        }
+        for (actor, why) in kept.iter().take(5) {
+            text.push_str(&format!("\n{actor} could not be moved: {why}"));
         }
         match actors {
             Some(0) => {}

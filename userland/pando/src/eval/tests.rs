@@ -70,8 +70,18 @@ impl Fake {
             Request::Reseat { add, remove, .. } => {
                 Ok(Reply::Held((1..=4).filter(|n| !remove.contains(n) && (*n < 4 || add.contains(n))).collect()))
             }
-            Request::Drain { node: 2, .. } => Ok(Reply::Drained { stay: vec!["hits".into()], actors: Some(2) }),
-            Request::Drain { .. } => Ok(Reply::Drained { stay: vec![], actors: Some(0) }),
+            Request::Drain { node: 2, .. } => {
+                let kept = vec![("ping".into(), "n3 takes nothing new".into())];
+                Ok(Reply::Drained { stay: vec!["hits".into()], actors: Some(2), moved: 3, kept })
+            }
+            Request::Move { target, node } => match target.as_str() {
+                "ping" => {
+                    let bytes = 12_600 * u64::from(*node != 1);
+                    Ok(Reply::Moved { from: 1, to: *node, bytes, paused_us: 4_100 })
+                }
+                _ => refuse(Errno::NOT_FOUND, &format!("nothing is called `{target}`")),
+            },
+            Request::Drain { .. } => Ok(Reply::Drained { stay: vec![], actors: Some(0), moved: 0, kept: vec![] }),
             Request::Settings { replace_after_ms } => {
                 Ok(Reply::Settings { replace_after_ms: replace_after_ms.unwrap_or(600_000) })
             }
@@ -301,6 +311,11 @@ fn who_holds_what_is_changed_and_told() {
     assert_eq!(desk.run("drain n3").unwrap(), ["n3 drained"]);
     let told = desk.run("drain n2").unwrap().join("\n");
     assert!(told.contains("keeps its replicas of hits") && told.contains("2 plain actors stay on it"), "{told}");
+    assert!(told.contains("3 plain actors moved to other nodes"), "{told}");
+    assert!(told.contains("ping could not be moved: n3 takes nothing new"), "{told}");
+    assert_eq!(desk.run("move ping n3").unwrap(), ["ping moved n1 -> n3, 12 KiB, paused 4.1 ms"]);
+    assert_eq!(desk.run("move ping n1").unwrap(), ["ping lives on n1 already"]);
+    assert_eq!(desk.run("move pong n1").unwrap_err().code, 1);
     assert_eq!(desk.run("undrain n2").unwrap(), ["n2 may hold things again"]);
     assert_eq!(desk.run("settings").unwrap(), ["replace-after  10 m 00 s"]);
     assert_eq!(desk.run("settings --replace-after never").unwrap(), ["replace-after  never"]);

@@ -1,0 +1,98 @@
+//! Has a move been made? Asked by whoever stands still until that is known.
+//!
+//! Owns: the answer. Does not know: what follows from it.
+//!
+//! 1. `true` is only said once the realm has written the move down, `false` only once it never will.
+//! 2. Whose leader is gone asks by changing the row from which the move would start. Of that and the move the realm does one.
+
+use std::{sync::Arc, time::Duration};
+
+use pando_abi::{Address, NodeId};
+use tokio::sync::mpsc;
+
+use super::{Part, Word};
+use crate::{
+    node::Kernel,
+    root::{MovedEntry, RootCommand},
+    wire::MoveStep,
+};
+
+/// How often it is looked whether the leader is still there.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A move, as one of those sees it who stand still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub part: Part,
+    pub mark: u64,
+    /// The mark of the move before.
+    pub before: u64,
+    pub address: Address,
+    pub leader: NodeId,
+    /// Where it lived.
+    pub source: NodeId,
+}
+
+impl Kernel {
+    /// What this node knows of the move before is no older than the leader's. `false`: it did not become so in time.
+    pub(super) async fn knows_before(&self, address: Address, before: u64, patience: Duration) -> bool {
+        let mut changes = self.root().changes();
+        let deadline = tokio::time::Instant::now() + patience;
+        while self.moved(address).map_or(0, |row| row.mark) != before {
+            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until it is known whether the move was made.
+    pub(super) async fn verdict(self: &Arc<Self>, case: Case, words: &mut mpsc::Receiver<Word>) -> bool {
+        let mut changes = self.root().changes();
+        loop {
+            if let Some(made) = self.settled(&case) {
+                return made;
+            }
+            tokio::select! {
+                word = words.recv() => match word {
+                    Some((from, MoveStep::Go)) if from == case.leader => return true,
+                    Some((from, MoveStep::Undo)) if from == case.leader => return false,
+                    Some(_) => {}
+                    None => tokio::time::sleep(LOOK).await,
+                },
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK) => {
+                    let there = case.leader == self.id() || self.nodes_up().contains(&case.leader);
+                    if !there {
+                        self.prevent(&case).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn settled(&self, case: &Case) -> Option<bool> {
+        let row = self.moved(case.address);
+        match row.map_or(0, |row| row.mark) {
+            mark if mark == case.mark => Some(true),
+            mark if mark == case.before => {
+                // A leader that is no member any more decides nothing.
+                let gone = self.root().read(|root| root.is_founded() && root.member(case.leader).is_none());
+                gone.then_some(false)
+            }
+            // Something else came of it: it stayed, or was made and something came after it.
+            _ => Some(case.part == Part::Source && row.is_none_or(|row| row.node != self.id())),
+        }
+    }
+
+    /// Has the realm write down that the actor stays where it was, unless the move was made already.
+    async fn prevent(&self, case: &Case) {
+        let (node, life) = (case.source, if case.source == self.id() { self.incarnation().0 } else { 0 });
+        let mark = self.door().seed() | 1;
+        let stay = MovedEntry { address: case.address, node, life, via: node, via_life: life, mark };
+        let command = RootCommand::MoveActor { to: stay, from: node, before: case.before };
+        if let Err(why) = self.root_command(command).await {
+            tracing::info!(address = %case.address, %why, "it is not known yet whether an actor has moved");
+        }
+    }
+}
