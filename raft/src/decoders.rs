@@ -8,7 +8,7 @@ use crate::codec::record::{
 };
 use crate::codec::wire::{Answer, Ask, Packet};
 use crate::codec::{decode, encode};
-use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::disk::snapshots::form::{Manifest, Meta, PartRow, Place, pack, unpack};
 use crate::entry::Entry;
 use crate::net::parts::Assembler;
 use crate::types::Membership;
@@ -22,8 +22,9 @@ pub fn rows() -> Vec<Row> {
         ("raft packet", packets().iter().map(Packet::encode).collect(), read_packet),
         ("raft log entry", records().iter().map(encode).collect(), read_log_entry),
         ("raft group record", groups(), read_group),
-        ("raft snapshot", vec![pack(&meta(), b"an image").to_vec()], read_snapshot),
-        ("raft snapshot with its sum put right", vec![pack(&meta(), &[7; 300]).to_vec()], read_summed_snapshot),
+        ("raft snapshot manifest", vec![encode(&manifest())], read_manifest),
+        ("raft snapshot", vec![snapshot()], read_snapshot),
+        ("raft snapshot with its sum put right", vec![snapshot()], read_summed_snapshot),
     ]
 }
 
@@ -42,6 +43,16 @@ fn membership() -> MembershipRecord {
 fn meta() -> Meta {
     let (chain, root) = ([1; 32], [2; 32]);
     Meta { last: Some(at(70)), membership_at: Some(at(2)), membership: membership(), chain, root, root_index: 64 }
+}
+
+fn manifest() -> Manifest {
+    let part = |n: u8| PartRow { name: [n; 32], len: 65_536 - u32::from(n) };
+    Manifest { meta: meta(), parts: (0..4).map(part).collect() }
+}
+
+fn snapshot() -> Vec<u8> {
+    let places = (0..4).map(|n| Place { file: 3, at: n * 65_536 }).collect();
+    pack(&encode(&manifest()), &places)
 }
 
 fn entry() -> Entry {
@@ -64,7 +75,9 @@ fn packets() -> Vec<Packet> {
     vec![
         ask(Ask::Append { vote: vote(), prev: Some(at(4)), entries: records(), commit: Some(at(4)) }),
         ask(Ask::Vote { vote: vote(), last: Some(at(4)), transfer: false }),
-        ask(Ask::Snapshot { vote: vote(), transfer: 1, total: 9, offset: 3, bytes: vec![1; 40] }),
+        ask(Ask::Manifest { vote: vote(), image: [3; 32], total: 90, offset: 3, bytes: vec![1; 40] }),
+        ask(Ask::Parts { vote: vote(), image: [3; 32], parts: vec![(2, vec![1; 40]), (5, vec![])] }),
+        answer(Answer::PartsNext { parts: vec![2, 5, 9] }),
         ask(Ask::Propose { entry: entry(), timeout_ms: 500 }),
         ask(Ask::ChangeMembers { voters: vec![1, 2, 3], learners: vec![4], timeout_ms: 500 }),
         ask(Ask::Seat { index: 12 }),
@@ -107,10 +120,18 @@ fn read_group(bytes: &[u8]) -> bool {
     decode::<GroupRecord>("group", bytes, 1 << 16).is_ok()
 }
 
+fn read_manifest(bytes: &[u8]) -> bool {
+    let Ok(manifest) = Manifest::read(bytes) else { return false };
+    assert_eq!(Manifest::read(&encode(&manifest)).as_ref(), Ok(&manifest));
+    _ = Membership::try_from(manifest.meta.membership);
+    true
+}
+
 fn read_snapshot(bytes: &[u8]) -> bool {
-    let Ok((meta, image)) = unpack(&bytes::Bytes::copy_from_slice(bytes)) else { return false };
-    assert_eq!(unpack(&pack(&meta, &image)), Ok((meta.clone(), image)));
-    _ = Membership::try_from(meta.membership);
+    let Ok((bytes, manifest, places)) = unpack(bytes) else { return false };
+    let again = pack(bytes, &places);
+    assert_eq!(unpack(&again), Ok((bytes, manifest.clone(), places)));
+    _ = Membership::try_from(manifest.meta.membership);
     true
 }
 
