@@ -6,6 +6,8 @@
 //! 2. Cold and hot are the same actor: nothing that a guest or another actor could see depends on it.
 //! 3. An actor that has ended, or that faulted and could not be undone, handles nothing more.
 
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::{borrow::Cow, sync::Arc};
@@ -13,7 +15,7 @@ use std::{borrow::Cow, sync::Arc};
 use pando_abi::{Errno, ExitKind, NodeId};
 
 use crate::{
-    Birth, Capability, Effect, Event, Exit, Handled, Image, ImageError, Limits, Module,
+    Birth, Capability, Effect, Event, Exit, Frozen, Handled, Image, ImageError, Limits, Module, delta, frozen,
     guest::State,
     hot::Hot,
     image::{self, Rested},
@@ -102,6 +104,14 @@ impl Actor {
 
     /// The actor that was at rest.
     pub fn from_image(module: &Arc<Module>, image: &Image, limits: Limits) -> Result<Actor, ImageError> {
+        let (state, rested) = Actor::openable(module, image, &limits)?;
+        // Put in at once, so that an image that does not fit is refused now and not at the next event.
+        let hot = Hot::wake(module, &limits, state, &rested).map_err(|exit| ImageError::Malformed(exit.message))?;
+        Ok(Actor { module: module.clone(), limits, form: Form::Hot(Box::new(hot)), ended: None })
+    }
+
+    /// What an image holds, if it may be this module's under these limits.
+    fn openable(module: &Module, image: &Image, limits: &Limits) -> Result<(State, Rested), ImageError> {
         if image.module() != module.hash() {
             return Err(ImageError::OtherModule { image: image.module(), module: module.hash() });
         }
@@ -116,9 +126,55 @@ impl Actor {
         if rested.memory_bytes < module.base.size() {
             return Err(ImageError::Malformed("its memory is smaller than the module's".into()));
         }
-        // Put in at once, so that an image that does not fit is refused now and not at the next event.
-        let hot = Hot::wake(module, &limits, state, &rested).map_err(|exit| ImageError::Malformed(exit.message))?;
-        Ok(Actor { module: module.clone(), limits, form: Form::Hot(Box::new(hot)), ended: None })
+        Ok((state, rested))
+    }
+
+    /// The actor as it is now, to be written while it goes on. With undo this costs what an event's renewal of the shadow does,
+    /// and a word for each area of 64 KiB.
+    pub fn freeze(&mut self) -> Result<Frozen, ImageError> {
+        self.may_rest()?;
+        let hot = self.form.wake(&self.module, &self.limits).map_err(|exit| ImageError::Ended(exit.to_string()))?;
+        let (head, areas) = hot.freeze(&self.module);
+        Ok(Frozen::new(self.module.clone(), Image::from_parts(self.module.hash(), head), areas))
+    }
+
+    /// The actor that was frozen: from its head, and its areas in any order, each with the name that a snapshot has for it. Of a
+    /// whole image there are no areas.
+    ///
+    /// # Errors
+    /// If these are not a head and areas of this module's actor, or one of the areas cannot be had: that sentence.
+    pub fn thaw(
+        module: &Arc<Module>,
+        head: &Image,
+        areas: impl Iterator<Item = Result<([u8; 32], Vec<u8>), String>>,
+        limits: Limits,
+    ) -> Result<Actor, ImageError> {
+        let (state, rested) = Actor::openable(module, head, &limits)?;
+        let (mut names, mut why) = (Vec::new(), None);
+        let fill = |memory: &mut [u8]| {
+            delta::apply(&rested.delta, memory)?;
+            for area in areas {
+                match area.and_then(|(name, bytes)| Ok((frozen::put(memory, &bytes)?, name))) {
+                    Ok(named) => names.push(named),
+                    Err(bad) => {
+                        why = Some(bad);
+                        return None;
+                    }
+                }
+            }
+            Some(())
+        };
+        match Hot::wake_with(module, &limits, state, &rested, fill) {
+            Ok(mut hot) => {
+                // Everything is hashed now, so that no event has to wait for it.
+                hot.root(module);
+                if rested.delta.is_empty() {
+                    names.into_iter().for_each(|(area, name)| hot.named(area, name));
+                }
+                Ok(Actor { module: module.clone(), limits, form: Form::Hot(Box::new(hot)), ended: None })
+            }
+            Err(exit) => Err(ImageError::Malformed(why.unwrap_or(exit.message))),
+        }
     }
 
     /// It lives on another node from now on: there its children are born that name none.

@@ -12,7 +12,7 @@
 use pando_abi::{Address, Rights, id::service};
 
 use crate::{
-    Birth, Capability, Image,
+    Birth, Capability, Image, frozen,
     guest::State,
     image::{self, Rested},
     module::prepare,
@@ -26,6 +26,7 @@ pub fn rows(modules: Vec<Vec<u8>>) -> Vec<Row> {
     vec![
         ("module", modules, read_module),
         ("image", images(), read_image),
+        ("area", vec![area(&[]), area(&[0, 0, 0, 0, 1, 0]), area(&[9, 0, 0, 0, 1, 0])], read_area),
         ("capability", vec![capability().to_bytes().to_vec()], read_capability),
     ]
 }
@@ -52,7 +53,7 @@ fn images() -> Vec<Vec<u8>> {
 /// Everything that happens to a module before it is compiled.
 fn read_module(bytes: &[u8]) -> bool {
     let Ok(rewritten) = prepare(bytes) else { return false };
-    wasmparser::Validator::new_with_features(crate::engine::FEATURES)
+    wasmparser::Validator::new_with_features(crate::engine::FEATURES | wasmparser::WasmFeatures::MULTI_MEMORY)
         .validate_all(&rewritten)
         .expect("what was rewritten is valid still");
     true
@@ -65,6 +66,21 @@ fn read_image(bytes: &[u8]) -> bool {
     let again = image::seal(&state, &rested);
     let (state, rested) = image::open(&again).expect("what was written is read");
     assert_eq!(image::seal(&state, &rested), again);
+    true
+}
+
+/// The second area, with a run's front and its bytes, if there is one.
+fn area(run: &[u8]) -> Vec<u8> {
+    let bytes: &[u8] = if run.is_empty() { &[] } else { &[7; 64] };
+    [&1u32.to_le_bytes(), run, bytes].concat()
+}
+
+/// Nothing outside of its area is written.
+fn read_area(bytes: &[u8]) -> bool {
+    let mut memory = vec![3; 3 * 65_536];
+    let Ok(area) = frozen::put(&mut memory, bytes) else { return false };
+    let within = area as usize * 65_536..(area as usize + 1) * 65_536;
+    assert!(memory.iter().enumerate().all(|(at, byte)| *byte == 3 || within.contains(&at)));
     true
 }
 

@@ -16,6 +16,8 @@ const CHUNK: usize = 64;
 /// Writes the difference of one page after another.
 pub(crate) struct Writer<'a> {
     base: &'a Base,
+    /// The page that chunks are counted from.
+    first: usize,
     out: Vec<u8>,
     /// Where the open run's count stands, and the chunk after it.
     run: Option<(usize, u32)>,
@@ -23,7 +25,12 @@ pub(crate) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(base: &'a Base) -> Writer<'a> {
-        Writer { base, out: Vec::new(), run: None }
+        Writer::from(base, 0)
+    }
+
+    /// Chunks are counted from this page on.
+    pub(crate) fn from(base: &'a Base, first: usize) -> Writer<'a> {
+        Writer { base, first, out: Vec::new(), run: None }
     }
 
     /// Page `index` is now `page`. Pages come in order.
@@ -34,7 +41,7 @@ impl<'a> Writer<'a> {
         }
         for (n, (new, old)) in page.chunks(CHUNK).zip(base.chunks(CHUNK)).enumerate() {
             if new != old {
-                self.chunk((index * (PAGE / CHUNK) + n) as u32, new);
+                self.chunk(((index - self.first) * (PAGE / CHUNK) + n) as u32, new);
             }
         }
     }

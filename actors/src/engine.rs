@@ -191,6 +191,8 @@ fn config(class: Class) -> Config {
     config
         .wasm_features(refused, false)
         .wasm_features(WasmFeatures::CUSTOM_PAGE_SIZES, true)
+        // For the memory of marks that the rewrite adds; the author's module was held against FEATURES before.
+        .wasm_features(WasmFeatures::MULTI_MEMORY, class == Class::Replicated)
         .epoch_interruption(true)
         .consume_fuel(class == Class::Replicated)
         .cranelift_nan_canonicalization(class == Class::Replicated)

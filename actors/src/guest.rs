@@ -88,6 +88,10 @@ pub(crate) struct Guest {
     /// The module's own hash, for `spawn` under handle 0.
     pub(crate) module: ModuleHash,
     pub(crate) memory: Option<Memory>,
+    /// One byte for each page of the memory: was it written?
+    pub(crate) marks: Option<Memory>,
+    /// Where a call has written for the guest, and how much, until that is marked.
+    pub(crate) wrote: Option<(usize, usize)>,
     pub(crate) limits: Limits,
     pub(crate) state: State,
     /// A replay of events that went well before is not stopped for its time.
@@ -120,6 +124,8 @@ impl Guest {
             class,
             module,
             memory: None,
+            marks: None,
+            wrote: None,
             limits: Limits { memory_bytes: limits::MEMORY_BYTES_MAX, handler_ms: 0, fuel: 0 },
             state: State::default(),
             patient: false,

@@ -13,7 +13,10 @@ use pando_abi::{Call, Errno, Handle, IMPORT_MODULE};
 use wasmtime::{Caller, Linker};
 
 use self::allege::Span;
-use crate::guest::{Guest, Phase, Stop};
+use crate::{
+    guest::{Guest, Phase, Stop},
+    shell::mark,
+};
 
 /// A body and the handles beside it, as the guest alleges them.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +107,11 @@ fn enter(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i6
     let no = match caller.data().memory {
         Some(memory) if caller.data().phase == Phase::Handler => {
             let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-            match guest.answer(bytes, syscall) {
+            let answer = guest.answer(bytes, syscall);
+            if let Some((at, len)) = guest.wrote.take() {
+                mark(&mut caller, at, len);
+            }
+            match answer {
                 Ok(result) => return Ok(result),
                 Err(no) => no,
             }

@@ -2,13 +2,15 @@
 //!
 //! Owns: the shadow, and the events since it was taken. Does not know when to sleep or wake.
 //!
-//! Comparing all of a memory after each event would cost more than most events. So the shadow is renewed once for many events,
-//! and those since are noted. To undo the next one, the shadow is put back and the noted ones are handled again: their effects
+//! Renewing the shadow after each event would cost more than most events. So it is renewed once for many events, and those
+//! since are noted. To undo the next one, the shadow is put back and the noted ones are handled again: their effects
 //! are known, and they go as they went, for everything that they depend on came in with them.
 //!
 //! 1. Shadow + noted events = the instance.
 //! 2. What handling the noted events again can cost is bounded in events, bytes, fuel and ticks.
 //! 3. The table's log reaches back to the shadow.
+
+use std::sync::Arc;
 
 use pando_abi::{EventKind, ExitKind};
 
@@ -17,7 +19,7 @@ use crate::{
     guest::State,
     image::{self, Rested},
     root,
-    shadow::Shadow,
+    shadow::{Area, Shadow},
     shell::Shell,
     transaction::{self, Door, Ran},
 };
@@ -89,13 +91,24 @@ impl Noted {
 impl Hot {
     /// Puts an actor into a shell.
     pub(crate) fn wake(module: &Module, limits: &Limits, state: State, rested: &Rested) -> Result<Hot, Exit> {
+        Hot::wake_with(module, limits, state, rested, |memory| delta::apply(&rested.delta, memory))
+    }
+
+    /// The same with somebody else who fills the memory, which is at its base. `None`: what is to be put in does not fit.
+    pub(crate) fn wake_with(
+        module: &Module,
+        limits: &Limits,
+        state: State,
+        rested: &Rested,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Result<Hot, Exit> {
         let mut shell = module.take_shell(rested.memory_bytes)?;
         let guest = shell.store.data_mut();
         guest.limits = *limits;
         let undo = state.undo;
         guest.state = state;
         shell.grow_to(rested.memory_bytes)?;
-        let fits = delta::apply(&rested.delta, shell.memory_mut()).and_then(|()| shell.set_globals(&rested.globals));
+        let fits = fill(shell.memory_mut()).and_then(|()| shell.set_globals(&rested.globals));
         if fits.is_none() {
             return Err(Exit::new(ExitKind::BadModule, "the image does not fit the module"));
         }
@@ -104,6 +117,27 @@ impl Hot {
             hot.undo = Some(hot.new_undo(module));
         }
         Ok(hot)
+    }
+
+    /// The actor as it is, in a form that stays so while it goes on: the bytes at rest but for its memory, and its memory's areas.
+    pub(crate) fn freeze(&mut self, module: &Module) -> (Box<[u8]>, Vec<(u32, Arc<Area>)>) {
+        self.settle(module);
+        let (view, globals) = match &self.undo {
+            Some(undo) => (undo.shadow.view(), undo.shadow.globals().to_vec()),
+            None => {
+                let shadow = Shadow::take(&mut self.shell, module);
+                (shadow.view(), shadow.globals().to_vec())
+            }
+        };
+        let rested = Rested { memory_bytes: self.shell.size(), globals, delta: Vec::new() };
+        (image::seal(self.state(), &rested), view)
+    }
+
+    /// A snapshot has this name for an area of the memory as it is.
+    pub(crate) fn named(&self, area: u32, name: [u8; 32]) {
+        if let Some(undo) = &self.undo {
+            undo.shadow.named(area, name);
+        }
     }
 
     /// The actor's state beside memory and globals.
@@ -240,6 +274,7 @@ impl Hot {
         *self.state_mut() = State::default();
         let clean = delta::revert(&rested.delta, &module.base, self.shell.memory_mut())
             .and_then(|()| self.shell.set_globals(&module.base_globals));
+        self.shell.forget_marks();
         (bytes, clean.map(|()| self.shell))
     }
 
@@ -300,7 +335,7 @@ impl Hot {
             // The memory has grown: only another instance is as small as it was.
             let Ok(mut shell) = module.take_shell(undo.shadow.size()) else { return false };
             shell.store.data_mut().limits = *limits;
-            if shell.grow_to(undo.shadow.size()).is_err() || !undo.shadow.restore(&mut shell, module) {
+            if shell.grow_to(undo.shadow.size()).is_err() || !undo.shadow.restore_into(&mut shell, module) {
                 return false;
             }
             shell.store.data_mut().state = std::mem::take(&mut self.shell.store.data_mut().state);

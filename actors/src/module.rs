@@ -10,6 +10,7 @@ mod cache;
 mod error;
 mod inspect;
 mod layout;
+mod marking;
 mod rewrite;
 
 use std::hash::{Hash, Hasher};
@@ -23,6 +24,7 @@ pub(crate) use self::{
     cache::Cache,
     error::check_front,
     layout::Layout,
+    marking::marks_name,
     rewrite::{global_name, start_name},
 };
 use crate::{
@@ -132,7 +134,7 @@ impl std::fmt::Debug for Module {
 /// What a module is compiled from, for [`crate::decoders`]: everything that happens to its bytes before that.
 pub(crate) fn prepare(wasm: &[u8]) -> Result<Vec<u8>, ModuleError> {
     check_front(wasm)?;
-    rewrite::rewrite(wasm, &inspect::inspect(wasm)?)
+    rewrite::rewrite(wasm, &inspect::inspect(wasm)?, true)
 }
 
 /// A module from its bytes, which [`check_front`] has passed.
@@ -146,7 +148,7 @@ pub(crate) fn load(
     if let (Class::Replicated, Some(why)) = (engine.class, &facts.no_image) {
         return Err(ModuleError::NoImage(why.clone()));
     }
-    let rewritten = rewrite::rewrite(wasm, &facts)?;
+    let rewritten = rewrite::rewrite(wasm, &facts, engine.class == Class::Replicated)?;
     let compiled = compile(engine, cache, &rewritten, hash)?;
     let instantiate = |e: wasmtime::Error| ModuleError::Instantiate(format!("{:#}", e.root_cause()));
     let mut module = Module {

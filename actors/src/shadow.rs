@@ -1,15 +1,24 @@
 //! What is needed to take an event back: memory and globals as of the last good event, and which pages have changed since the
 //! last root.
 //!
-//! Owns: copies of pages that differ from the module's base, and their hashes. Does not know handles; those undo themselves.
+//! Owns: copies of pages that differ from the module's base, their hashes, and views of them that stay as they are. Does not
+//! know handles; those undo themselves.
+//!
+//! Which pages an event has written says the guest itself, where its module was rewritten to do so (`module::marking`); of
+//! other modules every page is compared.
 //!
 //! 1. After [`Shadow::take`] and after [`Shadow::keep`] the shadow is equal to the instance.
 //! 2. A page that is as at birth costs a word, not a copy.
 //! 3. A hash that is there is that of the shadow's page.
+//! 4. What a [`Shadow::view`] shows never changes: a page that others see is replaced, not written.
+//! 5. A page that changed although nobody wrote it is taken for written, in the turn of its area: then the root shows it.
 
-#![expect(clippy::indexing_slicing, reason = "a page has at most PAGE bytes, and a copy has PAGE")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "`page % PAGES` is below PAGES, and areas are grown before they are looked at"
+)]
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     module::Module,
@@ -17,69 +26,158 @@ use crate::{
     shell::Shell,
 };
 
+/// Pages of an area: what a snapshot writes again if one of them has changed.
+pub(crate) const PAGES: usize = 16;
+/// Areas that are compared although nobody says that they were written, each time: all of a memory of 2 MiB.
+const SCRUBBED: usize = 32;
+
 /// Memory and globals as of the last good event.
 pub(crate) struct Shadow {
-    pages: Vec<Shaded>,
+    areas: Vec<Slot>,
     size: usize,
     globals: Vec<u128>,
+    /// Whose turn it is to be compared.
+    turn: usize,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    /// `None`: as at birth.
+    area: Option<Arc<Area>>,
+    /// The hash over its pages' hashes. `None`: changed since the last root.
+    hash: Option<[u8; 32]>,
+}
+
+/// Neighbouring pages, some of which differ from the base or did once.
+#[derive(Clone, Default)]
+pub(crate) struct Area {
+    pages: [Shaded; PAGES],
+    /// What a snapshot calls these bytes; whoever has written them says so.
+    pub(crate) name: OnceLock<[u8; 32]>,
 }
 
 #[derive(Clone, Default)]
 struct Shaded {
-    /// `None`: as at birth. The last page's copy may be longer than the page.
-    copy: Option<Box<[u8; PAGE]>>,
+    /// `None`: as at birth.
+    copy: Option<Arc<[u8]>>,
     /// `None`: changed since the last root.
     hash: Option<[u8; 32]>,
+}
+
+impl Area {
+    /// The pages that differ from the base or did once, with their numbers in the area.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.pages.iter().enumerate().filter_map(|(n, page)| page.copy.as_deref().map(|copy| (n, copy)))
+    }
 }
 
 impl Shadow {
     /// Of an instance as it is.
     pub(crate) fn take(shell: &mut Shell, module: &Module) -> Shadow {
-        let mut shadow = Shadow { pages: Vec::new(), size: 0, globals: Vec::new() };
-        shadow.keep(shell, module);
+        let mut shadow = Shadow { areas: Vec::new(), size: 0, globals: Vec::new(), turn: 0 };
+        shell.forget_marks();
+        shadow.keep_pages(shell, module, None);
         shadow
     }
 
     /// The instance has changed for good.
     pub(crate) fn keep(&mut self, shell: &mut Shell, module: &Module) {
+        let marked = shell.take_marks();
+        self.keep_pages(shell, module, marked);
+    }
+
+    /// `None`: any page may have changed.
+    fn keep_pages(&mut self, shell: &mut Shell, module: &Module, marked: Option<Vec<usize>>) {
         self.globals = shell.globals();
         let memory = shell.memory();
-        assert!(memory.len() >= self.size, "a memory never shrinks");
-        if memory.len() > self.size {
-            // A page that was the last and short is now longer: its hash is of other bytes.
-            if !self.size.is_multiple_of(PAGE)
-                && let Some(last) = self.pages.last_mut()
-            {
-                last.hash = None;
-            }
-            self.size = memory.len();
-            self.pages.resize(pages::count(self.size), Shaded::default());
+        self.grow(memory.len());
+        let Some(marked) = marked else {
+            (0..pages::count(memory.len())).for_each(|index| self.look(memory, module, index));
+            return;
+        };
+        marked.into_iter().for_each(|index| self.look(memory, module, index));
+        for _ in 0..SCRUBBED.min(self.areas.len()) {
+            self.turn = (self.turn + 1) % self.areas.len();
+            let first = self.turn * PAGES;
+            (first..first + PAGES).for_each(|index| self.look(memory, module, index));
         }
-        for (index, shaded) in self.pages.iter_mut().enumerate() {
-            let page = pages::of(memory, index);
-            if page != shaded.bytes(module, index, page.len()) {
-                let copy = shaded.copy.get_or_insert_with(|| Box::new([0; PAGE]));
-                copy[..page.len()].copy_from_slice(page);
-                shaded.hash = None;
+    }
+
+    fn grow(&mut self, size: usize) {
+        assert!(size >= self.size, "a memory never shrinks");
+        if size == self.size {
+            return;
+        }
+        // What was the last page and short is now longer: its copy and its hash are of fewer bytes. It is looked at again.
+        let last = self.size / PAGE;
+        let short = !self.size.is_multiple_of(PAGE);
+        self.size = size;
+        self.areas.resize(pages::count(size).div_ceil(PAGES), Slot::default());
+        // An area that was not whole has more pages now.
+        if let Some(slot) = self.areas.get_mut(last / PAGES) {
+            slot.hash = None;
+            if short && let Some(area) = &mut slot.area {
+                let area = Arc::make_mut(area);
+                area.name = OnceLock::new();
+                let page = &mut area.pages[last % PAGES];
+                page.hash = None;
+                if let Some(copy) = &mut page.copy {
+                    let mut longer = copy.to_vec();
+                    longer.resize(PAGE.min(size - last * PAGE), 0);
+                    *copy = longer.into();
+                }
             }
+        }
+    }
+
+    /// Takes over a page if it differs.
+    fn look(&mut self, memory: &[u8], module: &Module, index: usize) {
+        let page = pages::of(memory, index);
+        if page.is_empty() || page == self.page(module, index, page.len()) {
+            return;
+        }
+        let slot = &mut self.areas[index / PAGES];
+        slot.hash = None;
+        let area = Arc::make_mut(slot.area.get_or_insert_default());
+        area.name = OnceLock::new();
+        let shaded = &mut area.pages[index % PAGES];
+        shaded.hash = None;
+        match shaded.copy.as_mut().and_then(Arc::get_mut) {
+            Some(copy) if copy.len() == page.len() => copy.copy_from_slice(page),
+            _ => shaded.copy = Some(page.into()),
         }
     }
 
     /// Brings the instance back. `false` if its memory has grown, which cannot be taken back in the same instance.
     #[must_use]
     pub(crate) fn restore(&self, shell: &mut Shell, module: &Module) -> bool {
-        let memory = shell.memory_mut();
-        if memory.len() != self.size {
+        if shell.size() != self.size {
             return false;
         }
-        for (index, shaded) in self.pages.iter().enumerate() {
-            let page = pages::of_mut(memory, index);
-            let good = shaded.bytes(module, index, page.len());
-            if page != good {
-                page.copy_from_slice(good);
-            }
+        match shell.take_marks() {
+            Some(marked) => marked.into_iter().for_each(|index| self.put_back(shell, module, index)),
+            None => (0..pages::count(self.size)).for_each(|index| self.put_back(shell, module, index)),
         }
         shell.set_globals(&self.globals).is_some()
+    }
+
+    /// Brings another instance to where the shadow is, whatever it was.
+    #[must_use]
+    pub(crate) fn restore_into(&self, fresh: &mut Shell, module: &Module) -> bool {
+        if fresh.size() != self.size {
+            return false;
+        }
+        (0..pages::count(self.size)).for_each(|index| self.put_back(fresh, module, index));
+        fresh.forget_marks();
+        fresh.set_globals(&self.globals).is_some()
+    }
+
+    fn put_back(&self, shell: &mut Shell, module: &Module, index: usize) {
+        let page = pages::of_mut(shell.memory_mut(), index);
+        let good = self.page(module, index, page.len());
+        if page != good {
+            page.copy_from_slice(good);
+        }
     }
 
     /// Bytes of memory as of the last good event.
@@ -94,33 +192,62 @@ impl Shadow {
 
     /// Pages that differ from the module's base, or did once.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.pages.iter().enumerate().filter_map(|(index, shaded)| {
-            let len = (self.size - index * PAGE).min(PAGE);
-            shaded.copy.as_ref().map(|copy| (index, &copy[..len]))
-        })
+        let areas = self.areas.iter().enumerate();
+        let areas = areas.filter_map(|(n, slot)| slot.area.as_deref().map(|area| (n * PAGES, area)));
+        areas.flat_map(|(first, area)| area.touched().map(move |(n, page)| (first + n, page)))
     }
 
-    /// Feeds the hash of every page, in order. Only pages that changed since the last time are hashed.
-    pub(crate) fn hash_pages(&mut self, module: &Module, out: &mut blake3::Hasher) {
-        for (index, shaded) in self.pages.iter_mut().enumerate() {
-            let len = (self.size - index * PAGE).min(PAGE);
-            let hash = match shaded.hash {
+    /// The areas in which something differs or did once, as they are now.
+    pub(crate) fn view(&self) -> Vec<(u32, Arc<Area>)> {
+        let areas = self.areas.iter().enumerate();
+        areas.filter_map(|(n, slot)| slot.area.clone().map(|area| (n as u32, area))).collect()
+    }
+
+    /// A snapshot has this name for an area as it is.
+    pub(crate) fn named(&self, area: u32, name: [u8; 32]) {
+        if let Some(area) = self.areas.get(area as usize).and_then(|slot| slot.area.as_ref()) {
+            // It may have that name already.
+            _ = area.name.set(name);
+        }
+    }
+
+    /// Feeds the hash of every area, in order. Only pages that changed since the last time are hashed, and the areas that they
+    /// are in.
+    pub(crate) fn hash_areas(&mut self, module: &Module, out: &mut blake3::Hasher) {
+        for n in 0..self.areas.len() {
+            let hash = match self.areas[n].hash {
                 Some(hash) => hash,
                 None => {
-                    let hash = page_hash(shaded.bytes(module, index, len));
-                    shaded.hash = Some(hash);
+                    let hash = self.hash_area(module, n);
+                    self.areas[n].hash = Some(hash);
                     hash
                 }
             };
             out.update(&hash);
         }
     }
-}
 
-impl Shaded {
-    fn bytes<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
-        match &self.copy {
-            Some(copy) => &copy[..len],
+    fn hash_area(&mut self, module: &Module, n: usize) -> [u8; 32] {
+        let first = n * PAGES;
+        let pages = PAGES.min(pages::count(self.size) - first);
+        let mut out = blake3::Hasher::new();
+        for index in first..first + pages {
+            let len = (self.size - index * PAGE).min(PAGE);
+            let known = self.areas[n].area.as_ref().and_then(|area| area.pages[index % PAGES].hash);
+            let hash = known.unwrap_or_else(|| page_hash(self.page(module, index, len)));
+            out.update(&hash);
+            // Kept where nobody else sees the area; in a view of it a hash is of no use.
+            if let (None, Some(area)) = (known, self.areas[n].area.as_mut().and_then(Arc::get_mut)) {
+                area.pages[index % PAGES].hash = Some(hash);
+            }
+        }
+        *out.finalize().as_bytes()
+    }
+
+    fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
+        let area = self.areas.get(index / PAGES).and_then(|slot| slot.area.as_ref());
+        match area.and_then(|area| area.pages[index % PAGES].copy.as_deref()) {
+            Some(copy) => copy,
             None => module.base.page(index, len),
         }
     }

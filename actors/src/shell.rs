@@ -5,15 +5,17 @@
 //! 1. A shell serves one module. Between two actors it is brought back to the module's base, so nothing of the one is there
 //!    for the other.
 //! 2. Its memory never shrinks: an actor with less memory than a shell has does not get that shell.
+//! 3. A page that was written since the marks were last taken is marked, by the guest itself or by whoever wrote for it. What
+//!    puts an actor in or takes it out writes the memory whole, and forgets the marks.
 
 use pando_abi::{ExitKind, call::exports};
-use wasmtime::{AsContext, Global, Memory, Store, TypedFunc, UpdateDeadline, V128, Val};
+use wasmtime::{AsContext, AsContextMut, Global, Memory, Store, TypedFunc, UpdateDeadline, V128, Val};
 
 use crate::{
     Class, Exit, Module, Verdict,
     guest::{Guest, Stop},
-    module::{global_name, start_name},
-    pages,
+    module::{global_name, marks_name, start_name},
+    pages::{self, PAGE},
 };
 
 /// A live instance.
@@ -62,6 +64,7 @@ impl Shell {
         let missing = || wasmtime::Error::msg("an export is missing");
         let memory = instance.get_memory(&mut store, exports::MEMORY).ok_or_else(missing)?;
         store.data_mut().memory = Some(memory);
+        store.data_mut().marks = instance.get_memory(&mut store, &marks_name());
         let receive = instance.get_typed_func(&mut store, exports::RECEIVE)?;
         let inbox = instance.get_typed_func(&mut store, exports::INBOX)?;
         let start = match module.has_start {
@@ -96,6 +99,37 @@ impl Shell {
     /// The memory, to write.
     pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
         self.memory.data_mut(&mut self.store)
+    }
+
+    /// Bytes were written here by somebody else than the guest.
+    pub(crate) fn mark(&mut self, at: usize, len: usize) {
+        mark(&mut self.store, at, len);
+    }
+
+    /// The pages that may have been written since the last time, in order; `None`: any of them, for the module has no marks.
+    pub(crate) fn take_marks(&mut self) -> Option<Vec<usize>> {
+        let marks = self.store.data().marks?;
+        let pages = pages::count(self.size());
+        let mut found = Vec::new();
+        let marks = marks.data_mut(&mut self.store).get_mut(..pages).unwrap_or_default();
+        let (words, rest) = marks.as_chunks_mut::<64>();
+        let words = words.iter_mut().map(|w| &mut w[..]).chain(std::iter::once(rest));
+        for (n, word) in words.enumerate().filter(|(_, word)| word.iter().any(|mark| *mark != 0)) {
+            for (page, mark) in (n * 64..).zip(word) {
+                if std::mem::take(mark) == 0 {
+                    continue;
+                }
+                // The guest marks where a store begins.
+                let first = found.last().map_or(page, |last| page.max(last + 1));
+                found.extend(first..(page + 2).min(pages));
+            }
+        }
+        Some(found)
+    }
+
+    /// Nobody needs to know what was written so far.
+    pub(crate) fn forget_marks(&mut self) {
+        _ = self.take_marks();
     }
 
     /// Makes the memory so large. What is new is zero.
@@ -152,6 +186,7 @@ impl Shell {
                 page.copy_from_slice(base);
             }
         }
+        self.forget_marks();
         self.store.data_mut().state = Default::default();
         self.set_globals(&module.base_globals)
     }
@@ -159,6 +194,16 @@ impl Shell {
     /// Fuel that is left; of a plain actor 0.
     pub(crate) fn fuel(&self) -> u64 {
         self.store.as_context().get_fuel().unwrap_or(0)
+    }
+}
+
+/// Marks what was written for a guest.
+pub(crate) fn mark(mut store: impl AsContextMut<Data = Guest>, at: usize, len: usize) {
+    if let Some(marks) = store.as_context().data().marks {
+        let pages = at / PAGE..(at + len).div_ceil(PAGE);
+        if let Some(marks) = marks.data_mut(&mut store).get_mut(pages) {
+            marks.fill(1);
+        }
     }
 }
 

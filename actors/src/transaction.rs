@@ -198,6 +198,7 @@ fn deliver(shell: &mut Shell, event: &Event<'_>, door: Door<'_>) -> Result<(), C
     place[EventHeader::SIZE..handles_end].copy_from_slice(passed);
     place[handles_end..body_at].fill(0);
     place[body_at..].copy_from_slice(event.body);
+    shell.mark(at, len);
     shell.store.data_mut().phase = Phase::Handler;
     match (door, &shell.import_state) {
         (Door::Receive, _) => shell.receive.call(&mut shell.store, len as i32)?,

@@ -15,6 +15,7 @@ pub mod entry;
 mod lack;
 #[cfg(test)]
 mod promises;
+mod snapshot;
 pub mod state;
 mod upgrade;
 
@@ -25,8 +26,8 @@ use lack::fit;
 pub use lack::{LACKS_MODULE, NoModule};
 use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
-use pando_actors::{Actor, Effect, Exit, Limits, Module};
-use pando_raft::{Applied, Entry, Machine};
+use pando_actors::{Actor, Effect, Exit, Module};
+use pando_raft::{Applied, Cut, Entry, Machine, Parts};
 
 use crate::{
     input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder, Standing, exit},
@@ -506,60 +507,19 @@ impl Machine for Replica {
     }
 
     fn snapshot(&mut self) -> Vec<u8> {
-        let rows = state::ReplicaRows {
-            time_ns: self.time_ns,
-            events: self.events,
-            proposers: self.proposers.iter().map(|((o, i), p)| (*o, *i, p.seq, p.index, p.outcome.clone())).collect(),
-            heard: self.heard.iter().map(|(g, s)| (g.0, *s)).collect(),
-            outbox: self.outbox.rows(),
-            birth: self.birth.as_ref().map(|(b, _)| b.clone()),
-            process: self.living.as_ref().map(|l| l.process.rows()),
-            supervisor: self.supervisor.clone(),
-            generation: self.generation,
-            image: self.living.as_mut().and_then(|l| l.actor.image().ok()).map(|image| image.to_bytes()),
-            ended: self.ended.as_ref().map(Into::into),
-        };
-        wire::encode(&rows)
+        self.whole()
     }
 
     fn restore(&mut self, image: &[u8]) -> Result<(), String> {
-        let rows: state::ReplicaRows = wire::decode(image, STATE_BYTES_MAX).map_err(|e| e.to_string())?;
-        let birth = match rows.birth {
-            Some(birth) => {
-                let order = birth.order.clone().open().map_err(|e| e.to_string())?;
-                Some((birth, order))
-            }
-            None => None,
-        };
-        let living = match (rows.process, rows.image, &birth) {
-            (Some(process), Some(image), Some((birth, order))) => {
-                let process = Process::from_rows(process).map_err(|e| e.to_string())?;
-                let hash = ModuleHash(birth.module);
-                let module = self.port.module(hash).map_err(|why| fit(hash, why))?;
-                let image = pando_actors::Image::from_bytes(&image).map_err(|e| e.to_string())?;
-                let limits: Limits = launch::limits(&order.spec);
-                let actor = Actor::from_image(&module, &image, limits).map_err(|e| e.to_string())?;
-                Some(Living { process, actor })
-            }
-            _ => None,
-        };
-        let ended = rows.ended.map(|e| e.open()).transpose().map_err(|e| e.to_string())?;
-        self.outbox = Outbox::from_rows(rows.outbox).map_err(|e| e.to_string())?;
-        self.time_ns = rows.time_ns;
-        self.events = rows.events;
-        let proposers = rows.proposers.into_iter();
-        self.proposers =
-            proposers.map(|(o, i, seq, index, outcome)| ((o, i), Proposer { seq, index, outcome })).collect();
-        self.heard = rows.heard.into_iter().map(|(g, s)| (ActorId(g), s)).collect();
-        if planted(Bug::SnapshotForgetsHeard) {
-            self.heard.clear();
-        }
-        self.birth = birth;
-        self.supervisor = rows.supervisor;
-        self.generation = rows.generation;
-        self.living = living;
-        self.ended = ended;
-        Ok(())
+        self.take_rows(image, std::iter::empty())
+    }
+
+    fn cut(&mut self) -> Box<dyn Cut> {
+        Box::new(self.cut_in_parts())
+    }
+
+    fn take_up(&mut self, image: &dyn Parts) -> Result<(), String> {
+        self.take_parts(image)
     }
 
     fn role(&mut self, leading: bool, term: u64) {

@@ -64,7 +64,7 @@ impl Restore {
     /// If `data` holds a realm, the copy is not the root group's, or a file cannot be written.
     pub async fn begin(data: &Path, realm: RealmId, copy: &Bytes, count: u32) -> Result<Restore, RestoreError> {
         let copy = GroupCopy::from_bytes(copy)?;
-        let root = Root::from_snapshot(realm, copy.image())?;
+        let root = Root::from_snapshot(realm, &copy.image())?;
         let (genesis, user) = Genesis::prepare(data, Some(realm), root.next_node(), count)?;
         let founders: Vec<Founder> = genesis.nodes.iter().map(Founder::from).collect();
         let root = root.restored(&founders, user, copy.index()).map_err(RestoreError::Root)?;

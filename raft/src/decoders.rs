@@ -3,13 +3,16 @@
 //! A row is a name, valid bytes, and a function that reads bytes and says whether they were taken. It panics if a promise is broken:
 //! what is taken is written and read again as it was.
 
+use bytes::Bytes;
+
 use crate::codec::record::{
     GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry, encode_entry,
 };
 use crate::codec::wire::{Answer, Ask, Packet};
 use crate::codec::{decode, encode};
-use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::disk::snapshots::form::{Manifest, Meta, PartRow, Place, pack, unpack};
 use crate::entry::Entry;
+use crate::groups::GroupCopy;
 use crate::net::parts::Assembler;
 use crate::types::Membership;
 
@@ -22,8 +25,10 @@ pub fn rows() -> Vec<Row> {
         ("raft packet", packets().iter().map(Packet::encode).collect(), read_packet),
         ("raft log entry", records().iter().map(encode).collect(), read_log_entry),
         ("raft group record", groups(), read_group),
-        ("raft snapshot", vec![pack(&meta(), b"an image").to_vec()], read_snapshot),
-        ("raft snapshot with its sum put right", vec![pack(&meta(), &[7; 300]).to_vec()], read_summed_snapshot),
+        ("raft snapshot manifest", vec![encode(&manifest())], read_manifest),
+        ("raft snapshot", vec![snapshot()], read_snapshot),
+        ("copy of a group", vec![copy().to_bytes().to_vec()], read_copy),
+        ("raft snapshot with its sum put right", vec![snapshot()], read_summed_snapshot),
     ]
 }
 
@@ -42,6 +47,20 @@ fn membership() -> MembershipRecord {
 fn meta() -> Meta {
     let (chain, root) = ([1; 32], [2; 32]);
     Meta { last: Some(at(70)), membership_at: Some(at(2)), membership: membership(), chain, root, root_index: 64 }
+}
+
+fn manifest() -> Manifest {
+    let part = |n: u8| PartRow { name: [n; 32], len: 65_536 - u32::from(n) };
+    Manifest { meta: meta(), parts: (0..4).map(part).collect() }
+}
+
+fn snapshot() -> Vec<u8> {
+    let places = (0..4).map(|n| Place { file: 3, at: n * 65_536 }).collect();
+    pack(&encode(&manifest()), &places)
+}
+
+fn copy() -> GroupCopy {
+    GroupCopy::new(meta(), vec![Bytes::from_static(&[5; 70]), Bytes::new(), Bytes::from_static(b"the end")])
 }
 
 fn entry() -> Entry {
@@ -64,7 +83,9 @@ fn packets() -> Vec<Packet> {
     vec![
         ask(Ask::Append { vote: vote(), prev: Some(at(4)), entries: records(), commit: Some(at(4)) }),
         ask(Ask::Vote { vote: vote(), last: Some(at(4)), transfer: false }),
-        ask(Ask::Snapshot { vote: vote(), transfer: 1, total: 9, offset: 3, bytes: vec![1; 40] }),
+        ask(Ask::Manifest { vote: vote(), image: [3; 32], total: 90, offset: 3, bytes: vec![1; 40] }),
+        ask(Ask::Parts { vote: vote(), image: [3; 32], parts: vec![(2, vec![1; 40]), (5, vec![])] }),
+        answer(Answer::PartsNext { parts: vec![2, 5, 9] }),
         ask(Ask::Propose { entry: entry(), timeout_ms: 500 }),
         ask(Ask::ChangeMembers { voters: vec![1, 2, 3], learners: vec![4], timeout_ms: 500 }),
         ask(Ask::Seat { index: 12 }),
@@ -81,6 +102,14 @@ fn packets() -> Vec<Packet> {
 fn groups() -> Vec<Vec<u8>> {
     let group = |founders, fenced| encode(&GroupRecord { region: 4, founders, fenced, joining: false });
     vec![group(vec![1, 2, 3], None), group(vec![], Some("why".into()))]
+}
+
+fn read_copy(bytes: &[u8]) -> bool {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let Ok(copy) = GroupCopy::from_bytes(&bytes) else { return false };
+    let again = GroupCopy::from_bytes(&copy.to_bytes());
+    assert_eq!(again.ok().map(|again| again.image()), Some(copy.image()));
+    true
 }
 
 fn read_packet(bytes: &[u8]) -> bool {
@@ -107,10 +136,18 @@ fn read_group(bytes: &[u8]) -> bool {
     decode::<GroupRecord>("group", bytes, 1 << 16).is_ok()
 }
 
+fn read_manifest(bytes: &[u8]) -> bool {
+    let Ok(manifest) = Manifest::read(bytes) else { return false };
+    assert_eq!(Manifest::read(&encode(&manifest)).as_ref(), Ok(&manifest));
+    _ = Membership::try_from(manifest.meta.membership);
+    true
+}
+
 fn read_snapshot(bytes: &[u8]) -> bool {
-    let Ok((meta, image)) = unpack(&bytes::Bytes::copy_from_slice(bytes)) else { return false };
-    assert_eq!(unpack(&pack(&meta, &image)), Ok((meta.clone(), image)));
-    _ = Membership::try_from(meta.membership);
+    let Ok((bytes, manifest, places)) = unpack(bytes) else { return false };
+    let again = pack(bytes, &places);
+    assert_eq!(unpack(&again), Ok((bytes, manifest.clone(), places)));
+    _ = Membership::try_from(manifest.meta.membership);
     true
 }
 

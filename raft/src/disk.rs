@@ -3,7 +3,7 @@
 //! ```text
 //! LOCK                   held while open
 //! log/                   the log engine: region 1 is ours, one region per group from 2 on
-//! snapshots/<group>.snap the current snapshot of a group
+//! snapshots/             the current snapshots of groups, see [`snapshots`]
 //! ```
 //!
 //! 1. Nothing in the folder is opened before the lock is held.
@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fs4::fs_std::FileExt;
 use pando_abi::NodeId;
 use parking_lot::{Mutex, RwLock};
@@ -35,7 +34,8 @@ use crate::error::OpenError;
 use crate::files::SystemFiles;
 use appender::{Appender, Item};
 use engine_files::EngineFiles;
-use snapshots::{Meta, Snapshots};
+use snapshots::Snapshots;
+use snapshots::kept::Kept;
 
 const REGION_META: u64 = 1;
 const REGION_FIRST: u64 = 2;
@@ -236,12 +236,15 @@ impl Disk {
     }
 
     /// The group's current snapshot. Blocks. A disk that cannot be read ends the process; damage is an error.
-    pub(crate) fn snapshot(&self, group: GroupId) -> std::io::Result<Option<(Meta, Bytes)>> {
-        self.snapshots.load(group).inspect_err(|e| {
-            if e.kind() != std::io::ErrorKind::InvalidData {
-                self.fail(format!("a snapshot could not be read: {e}"));
-            }
-        })
+    pub(crate) fn snapshot(&self, group: GroupId) -> std::io::Result<Option<Arc<Kept>>> {
+        self.snapshots.load(group).inspect_err(|e| self.unless_damage("a snapshot could not be read", e))
+    }
+
+    /// A disk that fails ends the process; damage does not.
+    pub(crate) fn unless_damage(&self, what: &str, e: &std::io::Error) {
+        if e.kind() != std::io::ErrorKind::InvalidData {
+            self.fail(format!("{what}: {e}"));
+        }
     }
 
     /// What the engine said when it was read. A disk that cannot be read ends the process; damage is an error.

@@ -49,7 +49,7 @@ pub use entry::{Committed, Entry, GroupId, PAYLOAD_BYTES_MAX};
 pub use error::{ChangeError, CopyError, CreateError, LeaveError, LinearError, OpenError, ProposeError, StoreError};
 pub use files::{Files, OpenFile, SystemFiles};
 pub use groups::{GroupCopy, Groups, Laying};
-pub use machine::{Applied, Machine, Machines, Wire};
+pub use machine::{Applied, Cut, Machine, Machines, PART_BYTES_MAX, Parts, Whole, Wire};
 pub use pando_abi::NodeId;
 pub use replica::blocking;
 pub use runtime::draw_from;

@@ -26,15 +26,78 @@ pub trait Machine: Send {
     fn apply(&mut self, index: u64, entry: &Entry) -> Applied;
     /// The root over the whole state. Called at agreed indexes, the same ones on every replica.
     fn batch_end(&mut self) -> [u8; 32];
-    /// The whole state as bytes.
+    /// The whole state as bytes. A machine whose state is large has a [`Machine::cut`] of its own.
     fn snapshot(&mut self) -> Vec<u8>;
     /// Replaces the whole state. An error stops the replica.
     fn restore(&mut self, image: &[u8]) -> Result<(), String>;
+    /// The whole state as it is now, to be written while the machine goes on. Holds up whoever applies: milliseconds.
+    fn cut(&mut self) -> Box<dyn Cut> {
+        Box::new(Whole::new(self.snapshot()))
+    }
+    /// Replaces the whole state by what a cut has written. An error stops the replica.
+    fn take_up(&mut self, image: &dyn Parts) -> Result<(), String> {
+        let whole = (0..image.count()).map(|part| image.bytes(part)).collect::<Result<Vec<_>, _>>()?;
+        self.restore(&whole.concat())
+    }
     /// This replica leads from now on (and should let out again what was not acknowledged), or no
     /// longer does. `term` never goes down.
     fn role(&mut self, leading: bool, term: u64);
     /// For [`crate::Groups::with_machine`].
     fn as_any(&mut self) -> &mut dyn Any;
+}
+
+/// Bytes of one part of a snapshot at most.
+pub const PART_BYTES_MAX: usize = 128 << 10;
+/// Bytes of the parts that a state which is one run of bytes is cut into.
+const WHOLE_PART_BYTES: usize = 64 << 10;
+
+/// A machine's state at one index, in parts. A part is kept under the hash of its bytes: one that is as it was is not written
+/// again, nor sent to who has it.
+pub trait Cut: Send {
+    /// How many parts there are.
+    fn count(&self) -> usize;
+    /// The hash of this part's bytes, if an earlier snapshot has told it and they are the same still.
+    fn name(&self, part: usize) -> Option<[u8; 32]>;
+    /// Its bytes, at most [`PART_BYTES_MAX`].
+    fn bytes(&self, part: usize) -> Vec<u8>;
+    /// It is on the disk under this name.
+    fn named(&mut self, part: usize, name: [u8; 32]);
+}
+
+/// The parts of a snapshot, to be read.
+pub trait Parts {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The hash of this one's bytes.
+    fn name(&self, part: usize) -> [u8; 32];
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are not what they were: in a sentence.
+    fn bytes(&self, part: usize) -> Result<Vec<u8>, String>;
+}
+
+/// A state that is one run of bytes, as a cut.
+pub struct Whole(Vec<u8>);
+
+impl Whole {
+    /// Cut into parts of one length.
+    pub fn new(bytes: Vec<u8>) -> Whole {
+        Whole(bytes)
+    }
+}
+
+impl Cut for Whole {
+    fn count(&self) -> usize {
+        self.0.len().div_ceil(WHOLE_PART_BYTES)
+    }
+    fn name(&self, _: usize) -> Option<[u8; 32]> {
+        None
+    }
+    fn bytes(&self, part: usize) -> Vec<u8> {
+        self.0.chunks(WHOLE_PART_BYTES).nth(part).unwrap_or_default().to_vec()
+    }
+    fn named(&mut self, _: usize, _: [u8; 32]) {}
 }
 
 /// Makes the empty machine of a group: when it is created, joined or found on the disk.

@@ -31,6 +31,8 @@ use crate::chain::Chain;
 use crate::codec::wire::Packet;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
+use crate::disk::snapshots::Snapshots;
+use crate::disk::snapshots::incoming::Incoming;
 use crate::entry::GroupId;
 use crate::machine::Machine;
 use crate::net::Link;
@@ -50,6 +52,8 @@ pub(crate) enum Notice {
     Minority { group: GroupId, node: u64, why: String },
     /// Another replica no longer has what it acknowledged.
     Lost { group: GroupId, node: u64, index: u64 },
+    /// The snapshot here is damaged on the disk and not in memory.
+    Rewrite { group: GroupId },
     /// Replicas disagree without a majority.
     Split { group: GroupId, index: u64 },
 }
@@ -222,19 +226,14 @@ impl Core {
         }
     }
 
-    /// Makes `file` the group's snapshot on the disk, unless this replica has ended. Blocks.
-    fn save_snapshot(&self, file: &bytes::Bytes) -> io::Result<()> {
+    /// Makes something the group's snapshot on the disk, unless this replica has ended. Blocks.
+    fn saving<R>(&self, save: impl FnOnce(&Snapshots) -> io::Result<R>) -> io::Result<R> {
         let ended = self.saved_last.lock();
         if *ended {
             return Err(io::Error::other("the replica has ended"));
         }
-        let saved = self.disk.snapshots.save(self.group, file);
-        if let Err(e) = &saved
-            && e.kind() != io::ErrorKind::InvalidData
-        {
-            self.disk.fail(format!("a snapshot could not be written: {e}"));
-        }
-        saved
+        let saved = save(&self.disk.snapshots);
+        saved.inspect_err(|e| self.disk.unless_damage("a snapshot could not be written", e))
     }
 
     /// Whether `node` is a member, as far as applied here.
@@ -323,20 +322,12 @@ pub(crate) struct Replica {
     /// The node is ending this replica: what follows is no failure.
     pub(crate) ending: AtomicBool,
     /// A snapshot that is coming in.
-    pub(crate) incoming: Mutex<Option<Incoming>>,
+    pub(crate) incoming: Arc<Mutex<Option<Incoming>>>,
     pub(crate) rest: Rest,
     /// Told whenever it wakes.
     pub(crate) woken: Notify,
     /// Counts what keeps it awake.
     pub(crate) touched: AtomicU64,
-}
-
-/// The bytes of a snapshot so far.
-pub(crate) struct Incoming {
-    pub(crate) from: NodeId,
-    pub(crate) transfer: u64,
-    pub(crate) total: u64,
-    pub(crate) bytes: Vec<u8>,
 }
 
 /// What is known of leadership here.
@@ -361,7 +352,7 @@ impl Replica {
             joining: AtomicBool::new(joining),
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
-            incoming: Mutex::new(None),
+            incoming: Arc::default(),
             rest: Rest::new(fresh),
             woken: Notify::new(),
             touched: AtomicU64::new(0),

@@ -25,7 +25,9 @@ pub(crate) type LogEntry = alias::EntryOf<Types>;
 pub(crate) type Membership = openraft::Membership<u64, ()>;
 pub(crate) type StoredMembership = alias::StoredMembershipOf<Types>;
 pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<Types>;
-pub(crate) type SnapshotOf = alias::SnapshotOf<Types, bytes::Bytes>;
+/// A snapshot on the disk: having it pins it.
+pub(crate) type Image = Arc<crate::disk::snapshots::kept::Kept>;
+pub(crate) type SnapshotOf = alias::SnapshotOf<Types, Image>;
 
 /// What stands in the log beside openraft's own entries.
 #[derive(Clone, Debug, PartialEq, Eq)]

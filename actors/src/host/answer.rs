@@ -171,6 +171,7 @@ impl Guest {
                 };
                 let capability = self.held(handle, name)?;
                 *place = self.stat(&capability).to_bytes();
+                self.wrote = Some((out, place.len()));
                 Ok(0)
             }
             Syscall::HandleSame { a, b } => {

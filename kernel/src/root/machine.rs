@@ -9,13 +9,13 @@
 use std::{
     any::Any,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use pando_abi::RealmId;
-use pando_raft::{Applied, Entry, Machine};
+use pando_raft::{Applied, Cut, Entry, Machine, Whole};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -98,6 +98,31 @@ impl RootMachine {
     }
 }
 
+/// A state that is kept until it is written; what makes bytes of it holds nobody up.
+struct Kept {
+    root: Arc<Root>,
+    whole: OnceLock<Whole>,
+}
+
+impl Kept {
+    fn whole(&self) -> &Whole {
+        self.whole.get_or_init(|| Whole::new(self.root.snapshot()))
+    }
+}
+
+impl Cut for Kept {
+    fn count(&self) -> usize {
+        self.whole().count()
+    }
+    fn name(&self, part: usize) -> Option<[u8; 32]> {
+        self.whole().name(part)
+    }
+    fn bytes(&self, part: usize) -> Vec<u8> {
+        self.whole().bytes(part)
+    }
+    fn named(&mut self, _: usize, _: [u8; 32]) {}
+}
+
 impl Machine for RootMachine {
     fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         let outcome = self.view.change(|root| root.apply(index, entry)).encode();
@@ -120,6 +145,10 @@ impl Machine for RootMachine {
         let restored = Root::from_snapshot(realm, image).map_err(|error| error.to_string())?;
         self.view.change(|root| *root = restored);
         Ok(())
+    }
+
+    fn cut(&mut self) -> Box<dyn Cut> {
+        Box::new(Kept { root: self.view.snapshot(), whole: OnceLock::new() })
     }
 
     fn role(&mut self, _leading: bool, _term: u64) {

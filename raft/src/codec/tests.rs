@@ -6,7 +6,7 @@ use super::record::{GroupRecord, LogIdRecord, LogRecord, MembershipRecord, Paylo
 use super::wire::{Answer, Ask, Packet};
 use super::{decode, encode};
 use crate::FRAME_BYTES_MAX;
-use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::disk::snapshots::form::{Manifest, Meta, PartRow, Place, pack, unpack};
 use crate::entry::Entry;
 
 fn entries() -> impl Strategy<Value = Entry> {
@@ -81,7 +81,8 @@ fn read_as_everything(bytes: &[u8]) {
     let _ = Packet::decode(bytes, FRAME_BYTES_MAX);
     let _ = decode_entry(bytes);
     let _ = decode::<GroupRecord>("group", bytes, 1 << 16);
-    let _ = unpack(&bytes::Bytes::copy_from_slice(bytes));
+    let _ = unpack(bytes);
+    let _ = Manifest::read(bytes);
 }
 
 proptest! {
@@ -117,15 +118,17 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_snapshot_is_refused(image in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+    fn a_damaged_snapshot_is_refused(names in prop::collection::vec(any::<[u8; 32]>(), 0..30), at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let membership = MembershipRecord { configs: vec![vec![1, 2]], nodes: vec![1, 2] };
         let meta = Meta { last: None, membership_at: None, membership, chain: [1; 32], root: [2; 32], root_index: 64 };
-        let file = pack(&meta, &image);
-        prop_assert_eq!(unpack(&file).unwrap(), (meta, bytes::Bytes::from(image)));
-        let mut bytes = file.to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] ^= 1 << bit;
-        prop_assert!(unpack(&bytes.into()).is_err());
+        let places: Vec<Place> = (0..names.len() as u64).map(|n| Place { file: n % 3, at: n * 70 }).collect();
+        let manifest = Manifest { meta, parts: names.into_iter().map(|name| PartRow { name, len: 70 }).collect() };
+        let bytes = encode(&manifest);
+        let mut file = pack(&bytes, &places);
+        prop_assert_eq!(unpack(&file).unwrap(), (&bytes[..], manifest, places));
+        let at = at.index(file.len());
+        file[at] ^= 1 << bit;
+        prop_assert!(unpack(&file).is_err());
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Malformed, decode, encode_into};
 use crate::entry::{Entry, GroupId};
 
 /// The version of this encoding.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 /// Bytes of a packet put together from parts.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 << 20;
 
@@ -86,13 +86,19 @@ pub(crate) enum Ask {
         vote: VoteRecord,
         last: Option<LogIdRecord>,
     },
-    /// Bytes of a snapshot file from `offset` on.
-    Snapshot {
+    /// Bytes of the manifest of the snapshot with this name, from `offset` on.
+    Manifest {
         vote: VoteRecord,
-        transfer: u64,
+        image: [u8; 32],
         total: u64,
         offset: u64,
         bytes: Vec<u8>,
+    },
+    /// Parts of it, by their numbers in the manifest.
+    Parts {
+        vote: VoteRecord,
+        image: [u8; 32],
+        parts: Vec<(u32, Vec<u8>)>,
     },
     Transfer {
         from: VoteRecord,
@@ -135,9 +141,13 @@ pub(crate) enum Answer {
         granted: bool,
         last: Option<LogIdRecord>,
     },
-    /// Send the snapshot's bytes from here on.
-    SnapshotNext {
+    /// Send the manifest's bytes from here on.
+    ManifestNext {
         offset: u64,
+    },
+    /// Send these parts.
+    PartsNext {
+        parts: Vec<u32>,
     },
     SnapshotDone {
         vote: VoteRecord,

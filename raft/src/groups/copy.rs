@@ -14,41 +14,116 @@ use bytes::Bytes;
 use pando_abi::NodeId;
 
 use crate::codec::record::{MembershipRecord, VoteRecord};
+use crate::codec::{decode, encode};
 use crate::config::Config;
 use crate::disk::Disk;
-use crate::disk::snapshots::{Meta, pack, unpack};
+use crate::disk::snapshots::form::{Meta, PARTS_MAX};
 use crate::entry::GroupId;
 use crate::error::{CopyError, OpenError};
+use crate::machine::{Cut, PART_BYTES_MAX, Whole};
 use crate::replica::blocking;
 
 use super::Groups;
 use super::node::check_voters;
 
+const MAGIC: &[u8; 8] = b"PANDOCPY";
+const VERSION: u32 = 1;
+/// Magic, version, checksum of what follows, length of what it is a copy of.
+const HEADER: usize = 20;
+const META_BYTES_MAX: usize = 64 << 10;
+
 /// A group's state at one index.
+///
+/// ```text
+///  0       8         12      16         20
+///  | magic | version | crc32 | meta len | meta (rkyv) | part len | part | part len | part ...
+/// ```
 #[derive(Clone)]
 pub struct GroupCopy {
     meta: Meta,
-    image: Bytes,
+    parts: Vec<Bytes>,
+}
+
+/// The parts of a copy, on their way to a disk.
+struct Laid<'a>(&'a [Bytes]);
+
+impl Cut for Laid<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+    fn name(&self, _: usize) -> Option<[u8; 32]> {
+        None
+    }
+    fn bytes(&self, part: usize) -> Vec<u8> {
+        self.0.get(part).map(Bytes::to_vec).unwrap_or_default()
+    }
+    fn named(&mut self, _: usize, _: [u8; 32]) {}
+}
+
+fn all_of(cut: &dyn Cut) -> Vec<Bytes> {
+    (0..cut.count()).map(|part| cut.bytes(part).into()).collect()
 }
 
 impl GroupCopy {
+    pub(crate) fn new(meta: Meta, parts: Vec<Bytes>) -> GroupCopy {
+        GroupCopy { meta, parts }
+    }
+
     /// The copy that `bytes` hold.
     ///
     /// # Errors
     /// If they are damaged, or no copy at all.
     pub fn from_bytes(bytes: &Bytes) -> Result<GroupCopy, CopyError> {
-        let (meta, image) = unpack(bytes).map_err(|why| CopyError::Damaged(why.to_string()))?;
-        Ok(GroupCopy { meta, image })
+        let bad = |why: &str| CopyError::Damaged(why.to_owned());
+        let number = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
+        if bytes.get(..8) != Some(MAGIC.as_slice()) {
+            return Err(bad("no copy"));
+        }
+        if number(8) != Some(VERSION) {
+            return Err(bad("unknown version"));
+        }
+        let (Some(crc), Some(len), Some(content)) = (number(12), number(16), bytes.get(16..)) else {
+            return Err(bad("too short"));
+        };
+        if crc32fast::hash(content) != crc {
+            return Err(bad("wrong checksum"));
+        }
+        let mut at = HEADER.saturating_add(len as usize);
+        let meta = bytes.get(HEADER..at).ok_or_else(|| bad("too short"))?;
+        let meta = decode("copy", meta, META_BYTES_MAX).map_err(|why| CopyError::Damaged(why.to_string()))?;
+        let mut parts = Vec::new();
+        while at < bytes.len() {
+            let len = number(at).ok_or_else(|| bad("too short"))? as usize;
+            let end = at + 4 + len;
+            if len > PART_BYTES_MAX || parts.len() >= PARTS_MAX || end > bytes.len() {
+                return Err(bad("parts that are no parts"));
+            }
+            parts.push(bytes.slice(at + 4..end));
+            at = end;
+        }
+        Ok(GroupCopy::new(meta, parts))
     }
 
     /// As bytes, with a checksum.
     pub fn to_bytes(&self) -> Bytes {
-        pack(&self.meta, &self.image)
+        let meta = encode(&self.meta);
+        let mut content = (meta.len() as u32).to_le_bytes().to_vec();
+        content.extend_from_slice(&meta);
+        for part in &self.parts {
+            content.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            content.extend_from_slice(part);
+        }
+        let mut out = Vec::with_capacity(16 + content.len());
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
+        out.extend_from_slice(&content);
+        out.into()
     }
 
-    /// The machine's image.
-    pub fn image(&self) -> &[u8] {
-        &self.image
+    /// The image of a machine that cuts its state as one run of bytes.
+    pub fn image(&self) -> Vec<u8> {
+        self.parts.concat()
     }
 
     /// The index that the state stands at.
@@ -56,10 +131,10 @@ impl GroupCopy {
         self.meta.last.map_or(0, |last| last.index)
     }
 
-    /// The same, with another image.
+    /// The same, with the image of another state.
     #[must_use]
     pub fn with_image(self, image: Vec<u8>) -> GroupCopy {
-        GroupCopy { image: image.into(), ..self }
+        GroupCopy { parts: all_of(&Whole::new(image)), ..self }
     }
 }
 
@@ -71,11 +146,14 @@ impl Groups {
     pub async fn copy_out(&self, group: GroupId, timeout: Duration) -> Result<GroupCopy, CopyError> {
         self.linear(group, timeout).await.map_err(|why| CopyError::NotNow(why.to_string()))?;
         let replica = self.node.replica(group).ok_or_else(|| CopyError::NotNow("there is no replica here".into()))?;
-        let packed = blocking(move || match replica.core.halted() {
+        let copied = blocking(move || match replica.core.halted() {
             Some(why) => Err(CopyError::NotNow(why)),
-            None => GroupCopy::from_bytes(&replica.core.pack().1),
+            None => {
+                let (meta, cut) = replica.core.copy();
+                Ok(GroupCopy::new(meta, all_of(&*cut)))
+            }
         });
-        packed.await.map_err(|why| CopyError::NotNow(why.to_string()))?
+        copied.await.map_err(|why| CopyError::NotNow(why.to_string()))?
     }
 }
 
@@ -115,7 +193,8 @@ impl Laying {
         self.disk.set_vote(group, vote).await.map_err(failed)?;
         let membership = MembershipRecord { configs: vec![voters.clone()], nodes: voters };
         let meta = Meta { membership, membership_at: Some(last), ..copy.meta.clone() };
-        self.disk.snapshots.save(group, &pack(&meta, &copy.image)).map_err(failed)
+        self.disk.snapshots.save(group, meta, &mut Laid(&copy.parts)).map_err(failed)?;
+        Ok(())
     }
 
     /// Everything is on the disk; the folder is unlocked.

@@ -143,6 +143,13 @@ impl Node {
             if let Err(why) = self.seat_all(group, raft, &new).await {
                 return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
             }
+            // It could be begun, but never finished: the new voters decide about it, too.
+            let gone: Vec<u64> = wanted.voters.iter().copied().filter(|n| self.is_gone(*n)).collect();
+            if 2 * gone.len() >= wanted.voters.len() {
+                let names: Vec<String> = gone.iter().map(|n| format!("n{n}")).collect();
+                let why = format!("{} of the new voters are down, and no majority would be left", names.join(" and "));
+                return Answer::Failed { why };
+            }
             // Who was a voter and shall be a learner stays one of the members.
             let retain = wanted.learners.iter().any(|n| voting.contains(n));
             if let Err(e) = raft.change_membership(wanted.voters.clone(), retain).await {
@@ -157,6 +164,11 @@ impl Node {
             return refused(e);
         }
         away.map_or(Answer::Done, |why| Answer::Failed { why })
+    }
+
+    /// Is there no session with it any more?
+    fn is_gone(&self, node: u64) -> bool {
+        node != self.id && self.link.is_down(NodeId(node as u32))
     }
 
     async fn ask_to_join(&self, group: GroupId, node: u64) -> Result<(), String> {

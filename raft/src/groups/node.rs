@@ -51,7 +51,7 @@ pub(crate) struct Node {
     pub(crate) in_flight: Semaphore,
     pub(crate) in_flight_bytes: AtomicUsize,
     pub(crate) closed: AtomicBool,
-    disk: Arc<Disk>,
+    pub(crate) disk: Arc<Disk>,
     machines: Arc<dyn Machines>,
     raft: Arc<openraft::Config>,
     notices: mpsc::UnboundedSender<Notice>,
@@ -193,7 +193,8 @@ impl Node {
             core.assume_members(&record.founders);
             Replica::new(core, None, fresh, record.joining)
         } else {
-            let peers = Peers { group, link: self.link.clone(), notices: self.notices.clone() };
+            let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
+            let peers = Peers { group, link, notices, disk };
             let machine = Replicated { core: core.clone() };
             let raft = match record.joining {
                 true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
@@ -373,6 +374,14 @@ impl Node {
                 if replica.core.note_fenced(node, &why) {
                     tracing::error!(%group, node, %why, "a replica lost acknowledged entries");
                     let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
+                }
+            }
+            Notice::Rewrite { group } => {
+                if let Some(replica) = self.replica(group)
+                    && let Some(raft) = replica.running()
+                {
+                    // If it has ended meanwhile, somebody else says so.
+                    let _ = raft.trigger().snapshot().await;
                 }
             }
             Notice::Split { group, index } => {

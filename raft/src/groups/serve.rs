@@ -17,12 +17,12 @@ use crate::attest::Word;
 use crate::codec::Malformed;
 use crate::codec::record::{LogIdRecord, LogRecord, VoteRecord};
 use crate::codec::wire::{Answer, Ask, Packet, group_of};
-use crate::disk::snapshots::{SNAPSHOT_BYTES_MAX, unpack};
+use crate::disk::snapshots::incoming::{Next, Piece};
 use crate::entry::GroupId;
 use crate::net::warn;
 use crate::replica::apply::openraft_meta;
 use crate::replica::rest::Spot;
-use crate::replica::{GroupRaft, Incoming, Replica, blocking};
+use crate::replica::{GroupRaft, Replica, blocking};
 use crate::status::GroupEvent;
 use crate::types::{Types, Vote};
 
@@ -52,7 +52,7 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
     }
     match node.link.receive(from, frame) {
         Some(Packet::Ask { id, group, ask }) => {
-            let bulk = matches!(ask, Ask::Snapshot { .. });
+            let bulk = matches!(ask, Ask::Manifest { .. } | Ask::Parts { .. });
             let task = node.clone();
             node.runtime.spawn(async move {
                 match serve(&task, from, group_of(group), ask).await {
@@ -112,7 +112,8 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
     let wakes = match &ask {
         Ask::Append { .. } => !replica.rest.spot().is_some_and(|spot| tells_nothing(&ask, spot)),
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
-        Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Snapshot { .. } | Ask::Transfer { .. } => true,
+        Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. } => true,
+        Ask::Manifest { .. } | Ask::Parts { .. } => true,
         Ask::ReadIndex { .. } | Ask::Leave | Ask::Seat { .. } => {
             replica.work();
             false
@@ -166,10 +167,15 @@ async fn answer(
             let request = VoteRequest::new(candidate(from, vote)?, last.map(Into::into));
             Ok(raft.pre_vote(request).await.map_or_else(stopped, voted))
         }
-        Ask::Snapshot { vote, transfer, total, offset, bytes } => {
+        Ask::Manifest { vote, image, total, offset, bytes } => {
             leader(from, vote)?;
             plausible(vote, &[])?;
-            snapshot(replica, raft, from, vote.into(), Chunk { transfer, total, offset, bytes }).await
+            snapshot(replica, raft, vote.into(), image, Piece::Manifest { total, offset, bytes }).await
+        }
+        Ask::Parts { vote, image, parts } => {
+            leader(from, vote)?;
+            plausible(vote, &[])?;
+            snapshot(replica, raft, vote.into(), image, Piece::Parts(parts)).await
         }
         Ask::Transfer { from: vote, to, last } => {
             leader(from, vote)?;
@@ -272,59 +278,38 @@ async fn append(
     })
 }
 
-struct Chunk {
-    transfer: u64,
-    total: u64,
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
 async fn snapshot(
     replica: &Arc<Replica>,
     raft: &GroupRaft,
-    from: NodeId,
     vote: Vote,
-    chunk: Chunk,
+    image: [u8; 32],
+    piece: Piece,
 ) -> Result<Answer, Nonsense> {
-    if chunk.total > SNAPSHOT_BYTES_MAX || chunk.offset.saturating_add(chunk.bytes.len() as u64) > chunk.total {
-        return nonsense("a snapshot's chunk outside of its length");
-    }
     // A deposed leader hears so at once, and cannot disturb what a newer one sends.
     if let Some(mine) = replica.core.log.vote()
         && mine.leader_id.term > vote.leader_id.term
     {
         return Ok(Answer::Higher { vote: mine.into() });
     }
-    let complete = {
-        let mut incoming = replica.incoming.lock();
-        let same = |i: &Incoming| i.from == from && i.transfer == chunk.transfer && i.total == chunk.total;
-        if !incoming.as_ref().is_some_and(same) {
-            let begun = Incoming { from, transfer: chunk.transfer, total: chunk.total, bytes: Vec::new() };
-            *incoming = Some(begun);
-        }
-        let Some(current) = incoming.as_mut() else { return nonsense("no transfer") };
-        let have = current.bytes.len() as u64;
-        if chunk.offset == have {
-            current.bytes.extend_from_slice(&chunk.bytes);
-        }
-        let have = current.bytes.len() as u64;
-        if have < current.total || chunk.offset.saturating_add(chunk.bytes.len() as u64) != current.total {
-            return Ok(Answer::SnapshotNext { offset: have });
-        }
-        incoming.take()
+    let (core, incoming) = (replica.core.clone(), replica.incoming.clone());
+    let taken = blocking(move || {
+        let taken = core.disk.snapshots.receive(core.group, &mut incoming.lock(), image, piece);
+        taken.inspect_err(|e| core.disk.unless_damage("a snapshot could not be taken in", e))
+    });
+    let whole = match taken.await.flatten().map_err(|e| Nonsense(e.to_string()))? {
+        Next::Manifest(offset) => return Ok(Answer::ManifestNext { offset }),
+        Next::Parts(parts) => return Ok(Answer::PartsNext { parts }),
+        Next::Nonsense(why) => return nonsense(why),
+        Next::Whole(whole) => whole,
     };
-    let Some(complete) = complete else { return nonsense("no transfer") };
-    let file = bytes::Bytes::from(complete.bytes);
-    let checked = file.clone();
-    let unpacked = blocking(move || unpack(&checked)).await.map_err(|e| Nonsense(e.to_string()))?;
-    let (meta, _) = unpacked?;
+    let meta = whole.meta();
     let beyond = |at: Option<LogIdRecord>| at.is_some_and(|at| at.term > vote.leader_id.term);
     let far = meta.last.is_some_and(|at| at.index > NUMBER_MAX);
     let unordered = meta.membership_at.map(|at| (at.term, at.index)) > meta.last.map(|at| (at.term, at.index));
     if meta.last.is_none() || far || beyond(meta.last) || unordered {
         return nonsense("a snapshot from beyond its sender's term");
     }
-    let snapshot = Snapshot { meta: openraft_meta(&meta)?, snapshot: file };
+    let snapshot = Snapshot { meta: openraft_meta(meta)?, snapshot: whole };
     Ok(match raft.install_full_snapshot(vote, snapshot).await {
         Ok(response) => Answer::SnapshotDone { vote: response.vote.into() },
         Err(e) => stopped(e),

@@ -2,11 +2,11 @@
 //!
 //! 1. Every question is bounded: by the soft TTL that openraft gives with it, or, if the peer's disk has to write, by [`WRITE_MIN`].
 //! 2. A peer that denies what it acknowledged under the same leader has lost it, and is reported.
-//! 3. A snapshot goes in chunks below a frame, one unanswered at a time, each bounded by that TTL.
+//! 3. A snapshot goes in chunks below a frame, one unanswered at a time, each bounded by that TTL. The receiver says which: what
+//!    it has already is not sent again. While it goes, its files are pinned.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -20,14 +20,17 @@ use tokio::sync::mpsc;
 
 use super::{AskError, Link};
 use crate::codec::wire::{Answer, Ask};
+use crate::disk::Disk;
+use crate::disk::snapshots::incoming::{WANTED_BYTES, WANTED_MAX};
+use crate::disk::snapshots::kept::Reader;
 use crate::entry::GroupId;
-use crate::replica::Notice;
-use crate::types::{LogId, SnapshotOf, Types, Vote};
+use crate::replica::{Notice, blocking};
+use crate::types::{Image, LogId, SnapshotOf, Types, Vote};
 
 /// A peer that has to write has this long at least: the soft TTL of an append is that of a heartbeat, and a disk may take
 /// longer without anything being wrong. What was eaten on the way is found out after it.
 const WRITE_MIN: Duration = Duration::from_secs(1);
-/// Bytes of a snapshot in one frame.
+/// Bytes of a manifest in one frame.
 const CHUNK_BYTES: usize = 512 << 10;
 
 /// Makes the ways of one group.
@@ -36,12 +39,14 @@ pub(crate) struct Peers {
     pub(crate) group: GroupId,
     pub(crate) link: Arc<Link>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 /// A way to one node.
 pub(crate) struct Peer {
     group: GroupId,
     link: Arc<Link>,
+    disk: Arc<Disk>,
     notices: mpsc::UnboundedSender<Notice>,
     to: NodeId,
     /// The last position that the peer acknowledged, and under which leader.
@@ -54,6 +59,7 @@ impl RaftNetworkFactory<Types> for Peers {
         Peer {
             group: self.group,
             link: self.link.clone(),
+            disk: self.disk.clone(),
             notices: self.notices.clone(),
             to: NodeId(target as u32),
             acked: None,
@@ -103,35 +109,57 @@ impl Peer {
         }
     }
 
-    async fn send_snapshot(&self, vote: Vote, bytes: bytes::Bytes, ttl: Duration) -> Result<Vote, RPCError<Types>> {
-        static TRANSFERS: AtomicU64 = AtomicU64::new(1);
-        let transfer = TRANSFERS.fetch_add(1, Ordering::Relaxed);
-        let mut offset = 0;
+    async fn send_snapshot(&self, vote: Vote, image: Image, ttl: Duration) -> Result<Vote, RPCError<Types>> {
+        let reader = Arc::new(Reader::new(self.disk.snapshots.files()));
+        let (name, total) = (image.image, image.bytes.len());
+        let manifest = |offset: usize| {
+            let bytes = image.bytes.get(offset..total.min(offset + CHUNK_BYTES)).unwrap_or_default().to_vec();
+            Ask::Manifest { vote: vote.into(), image: name, total: total as u64, offset: offset as u64, bytes }
+        };
+        let mut ask = manifest(0);
         loop {
-            let end = bytes.len().min(offset + CHUNK_BYTES);
-            #[expect(
-                clippy::indexing_slicing,
-                reason = "`offset` is at most the length: 0, or an answer that was checked"
-            )]
-            let ask = Ask::Snapshot {
-                vote: vote.into(),
-                transfer,
-                total: bytes.len() as u64,
-                offset: offset as u64,
-                bytes: bytes[offset..end].to_vec(),
-            };
-            match self.ask(ask, true, ttl).await? {
-                Answer::SnapshotNext { offset: next } if next as usize <= bytes.len() => offset = next as usize,
+            ask = match self.ask(ask, true, ttl).await? {
+                Answer::ManifestNext { offset } if offset as usize <= total => manifest(offset as usize),
+                Answer::PartsNext { parts } if parts.len() <= WANTED_MAX => {
+                    let (reader, image) = (reader.clone(), image.clone());
+                    let read = blocking(move || read(&reader, &image, parts)).await.flatten();
+                    let parts = read.map_err(|e| self.unread(&e))?;
+                    Ask::Parts { vote: vote.into(), image: name, parts }
+                }
                 Answer::SnapshotDone { vote } => return Ok(vote.into()),
                 Answer::Higher { vote } => return Ok(vote.into()),
                 other => return Err(unexpected(other)),
-            }
+            };
         }
+    }
+
+    /// A part that cannot be sent: of a damaged snapshot, which is written anew.
+    fn unread(&self, e: &std::io::Error) -> RPCError<Types> {
+        self.disk.unless_damage("a snapshot could not be read", e);
+        tracing::error!(group = %self.group, %e, "a snapshot cannot be sent and is written again");
+        self.disk.snapshots.distrust(self.group);
+        // The node is closing if nobody listens.
+        let _ = self.notices.send(Notice::Rewrite { group: self.group });
+        RPCError::Unreachable(Unreachable::from_string(e.to_string()))
     }
 }
 
+/// The parts that a peer asks for, as many as fit; one at least, unless they are none.
+fn read(reader: &Reader, image: &Image, wanted: Vec<u32>) -> std::io::Result<Vec<(u32, Vec<u8>)>> {
+    let (mut parts, mut room) = (Vec::new(), WANTED_BYTES);
+    for part in wanted {
+        let bytes = reader.part(image, part as usize)?;
+        match room.checked_sub(bytes.len()) {
+            None if !parts.is_empty() => break,
+            left => room = left.unwrap_or(0),
+        }
+        parts.push((part, bytes));
+    }
+    Ok(parts)
+}
+
 impl RaftNetworkV2<Types> for Peer {
-    type SnapshotData = bytes::Bytes;
+    type SnapshotData = Image;
 
     async fn append_entries(
         &mut self,

@@ -3,26 +3,28 @@
 //! 1. Entries are applied in order, in batches, on threads that may block.
 //! 2. Between two entries of a batch, those who wait for the machine get their turn.
 //! 3. A snapshot is on the disk before openraft hears of it, so before the log behind it is purged.
+//! 4. Applying waits while a snapshot is cut, not while it is written.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, Snapshot};
 use pando_abi::planted::{Bug, planted};
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Core, blocking};
 use crate::attest::Word;
 use crate::chain::Chain;
 use crate::codec::record::MembershipRecord;
 use crate::codec::{Malformed, encode};
-use crate::disk::snapshots::{Meta, known, pack, unpack};
+use crate::disk::snapshots::form::Meta;
+use crate::disk::snapshots::kept::{Kept, Reader};
+use crate::machine::{self, Parts};
 use crate::types::{
-    Command, LogEntry, LogId, Membership, Reply, SnapshotMeta, SnapshotOf, StoredMembership, Types, term_of,
+    Command, Image, LogEntry, LogId, Membership, Reply, SnapshotMeta, SnapshotOf, StoredMembership, Types, term_of,
 };
 
 /// Entries of one visit to a blocking thread.
@@ -118,10 +120,10 @@ impl Core {
         self.applied.send_replace(slot.last.map_or(0, |id| id.index));
     }
 
-    /// The state now, as a snapshot file. Blocks.
-    pub(crate) fn pack(&self) -> (SnapshotMeta, Bytes) {
+    /// The state now, to be written while applying goes on. Blocks.
+    fn cut(&self) -> Cut {
         let mut slot = self.slot.lock();
-        let meta = Meta {
+        let mut meta = Meta {
             last: slot.last.map(Into::into),
             membership_at: slot.membership.log_id().map(Into::into),
             membership: slot.membership.membership().into(),
@@ -130,27 +132,28 @@ impl Core {
             root_index: slot.chain.root_index,
         };
         let mut openraft = SnapshotMeta { last_log_id: slot.last, last_membership: slot.membership.clone() };
-        let mut meta = meta;
         if planted(Bug::SnapshotWrongIndex) {
             meta.last.iter_mut().for_each(|last| last.index += 1);
             openraft.last_log_id.iter_mut().for_each(|last| last.index += 1);
         }
-        let image = slot.machine.snapshot();
-        drop(slot);
-        (openraft, pack(&meta, &image))
+        Cut { openraft, meta, state: Mutex::new(slot.machine.cut()) }
     }
 
-    /// Replaces the state by a snapshot file's. Blocks.
-    fn unpack(&self, file: &Bytes) -> io::Result<()> {
-        let (meta, image) = unpack(file).map_err(invalid)?;
-        let openraft = openraft_meta(&meta).map_err(invalid)?;
-        let current = known(self.disk.snapshot(self.group))?;
-        if current.is_none_or(|(current, _)| current != meta) {
-            self.save_snapshot(file)?;
-        }
+    /// The state now, for another realm. Blocks while it is cut.
+    pub(crate) fn copy(&self) -> (Meta, Box<dyn machine::Cut>) {
+        let Cut { meta, state, .. } = self.cut();
+        (meta, state.into_inner())
+    }
+
+    /// Replaces the state by a snapshot's. Blocks.
+    fn take_up(&self, kept: &Arc<Kept>) -> io::Result<()> {
+        let meta = kept.meta();
+        let openraft = openraft_meta(meta).map_err(invalid)?;
+        self.saving(|snapshots| snapshots.adopt(self.group, kept))?;
+        let image = OnDisk { core: self, kept, reader: Reader::new(self.disk.snapshots.files()) };
         let mut slot = self.slot.lock();
         slot.machine
-            .restore(&image)
+            .take_up(&image)
             .map_err(|why| io::Error::other(format!("the machine refused a snapshot: {why}")))?;
         slot.last = openraft.last_log_id;
         slot.membership = openraft.last_membership;
@@ -163,6 +166,34 @@ impl Core {
         self.publish(&slot);
         Ok(())
     }
+}
+
+/// A snapshot as the machine reads it.
+struct OnDisk<'a> {
+    core: &'a Core,
+    kept: &'a Kept,
+    reader: Reader,
+}
+
+impl Parts for OnDisk<'_> {
+    fn count(&self) -> usize {
+        self.kept.manifest.parts.len()
+    }
+    fn name(&self, part: usize) -> [u8; 32] {
+        self.kept.manifest.parts.get(part).map(|row| row.name).unwrap_or_default()
+    }
+    fn bytes(&self, part: usize) -> Result<Vec<u8>, String> {
+        let read = self.reader.part(self.kept, part);
+        read.inspect_err(|e| self.core.disk.unless_damage("a snapshot could not be read", e)).map_err(|e| e.to_string())
+    }
+}
+
+/// A state between applying and the disk.
+struct Cut {
+    openraft: SnapshotMeta,
+    meta: Meta,
+    /// Nobody else has it: the lock is only for openraft, which wants a builder to be `Sync`.
+    state: Mutex<Box<dyn machine::Cut>>,
 }
 
 impl Replicated {
@@ -178,7 +209,7 @@ impl Replicated {
 }
 
 impl RaftStateMachine<Types> for Replicated {
-    type SnapshotData = Bytes;
+    type SnapshotData = Image;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
@@ -202,17 +233,17 @@ impl RaftStateMachine<Types> for Replicated {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { core: self.core.clone(), packed: Some(self.run(|core| Ok(core.pack())).await) }
+        Builder { core: self.core.clone(), cut: Some(self.run(|core| Ok(core.cut())).await) }
     }
 
-    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, file: Bytes) -> Result<(), io::Error> {
-        self.run(move |core| core.unpack(&file)).await
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, image: Image) -> Result<(), io::Error> {
+        self.run(move |core| core.take_up(&image)).await
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf>, io::Error> {
         self.run(|core| {
-            let Some((meta, file)) = core.disk.snapshot(core.group)? else { return Ok(None) };
-            Ok(Some(Snapshot { meta: openraft_meta(&meta).map_err(invalid)?, snapshot: file }))
+            let Some(kept) = core.disk.snapshot(core.group)? else { return Ok(None) };
+            Ok(Some(Snapshot { meta: openraft_meta(kept.meta()).map_err(invalid)?, snapshot: kept }))
         })
         .await
     }
@@ -221,17 +252,18 @@ impl RaftStateMachine<Types> for Replicated {
 /// A snapshot on its way to the disk.
 pub(crate) struct Builder {
     core: Arc<Core>,
-    packed: Option<io::Result<(SnapshotMeta, Bytes)>>,
+    cut: Option<io::Result<Cut>>,
 }
 
 impl RaftSnapshotBuilder<Types> for Builder {
-    type SnapshotData = Bytes;
+    type SnapshotData = Image;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf, io::Error> {
-        let packed = self.packed.take();
-        let (meta, file) = packed.unwrap_or_else(|| Err(io::Error::other("the snapshot was built already")))?;
-        let (core, copy) = (self.core.clone(), file.clone());
-        blocking(move || core.save_snapshot(&copy)).await.flatten()?;
-        Ok(Snapshot { meta, snapshot: file })
+        let cut = self.cut.take();
+        let Cut { openraft, meta, state } =
+            cut.unwrap_or_else(|| Err(io::Error::other("the snapshot was built already")))?;
+        let (core, mut state) = (self.core.clone(), state.into_inner());
+        let saved = blocking(move || core.saving(|snapshots| snapshots.save(core.group, meta, &mut *state))).await;
+        Ok(Snapshot { meta: openraft, snapshot: saved.flatten()? })
     }
 }

@@ -1,5 +1,6 @@
 //! Leaders that vanish, replicas that fall behind or go wrong.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pando_raft::{GroupEvent, LinearError, NodeId, ProposeError, Role};
@@ -97,9 +98,8 @@ fn a_follower_that_missed_much_catches_up_by_snapshot() {
         let behind = leader % 3 + 1;
         cluster.close(behind).await;
         // Larger than one chunk.
-        let big = vec![9; 700 << 10];
         for seq in 1..4 {
-            cluster.nodes[&leader].propose(g, entry(seq, &big), LONG).await.unwrap();
+            cluster.nodes[&leader].propose(g, entry(seq, &noise(seq, 700 << 10)), LONG).await.unwrap();
         }
         for seq in 4..400 {
             put(&cluster.nodes[&leader], g, seq).await;
@@ -117,6 +117,66 @@ fn a_follower_that_missed_much_catches_up_by_snapshot() {
         put(&cluster.nodes[&behind], g, 400).await;
         cluster.agree(g, &[1, 2, 3], 401).await;
     });
+}
+
+#[test]
+fn a_snapshot_goes_on_where_the_connection_was_lost_and_brings_only_what_is_missing() {
+    run(async {
+        let mut cluster = Cluster::start(1..=3, |config| {
+            config.snapshot_every = 50;
+            config.log_keep = 10;
+        })
+        .await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        let behind = leader % 3 + 1;
+        let (mut seq, mut lines) = (1, 1);
+        let net = cluster.net.clone();
+        let sent = || net.bulk_bytes.load(Ordering::Relaxed);
+        for round in 0..2 {
+            cluster.close(behind).await;
+            // The whole, then a little more: the snapshot is of much that was there before.
+            let (big, small) = if round == 0 { (12, 200) } else { (1, 400) };
+            for n in 0..big + small {
+                let line = if n < big { noise(seq, 700 << 10) } else { seq.to_le_bytes().to_vec() };
+                cluster.nodes[&leader].propose(g, entry(seq, &line), LONG).await.unwrap();
+                (seq, lines) = (seq + 1, lines + 1);
+            }
+            eventually("the log is cut behind a snapshot", || {
+                let status = cluster.nodes[&leader].status(g)?;
+                (status.first_index + 150 > status.last_index).then_some(())
+            })
+            .await;
+            let before = sent();
+            // The wire swallows everything after five MiB of the snapshot.
+            net.bulk_max.store(before + (5 << 20), Ordering::Relaxed);
+            cluster.open(behind).await;
+            if round == 0 {
+                eventually("the wire is full", || (sent() > before + (5 << 20)).then_some(())).await;
+                net.bulk_max.store(u64::MAX, Ordering::Relaxed);
+            }
+            cluster.agree(g, &[1, 2, 3], lines).await;
+            let sent = sent() - before;
+            println!("round {round}: {} KiB of snapshot were sent", sent >> 10);
+            // 8.2 MiB in all, and what was on its way when the wire was full; then 0.7 MiB and the keys of all lines.
+            assert!(sent < if round == 0 { 10 << 20 } else { 2 << 20 }, "{sent} bytes");
+            assert!(sent > if round == 0 { 8 << 20 } else { 700 << 10 }, "{sent} bytes");
+        }
+    });
+}
+
+/// Bytes of which no two runs are the same.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(len);
+    let mut n = seed;
+    while out.len() < len {
+        n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        out.extend_from_slice(&(n >> 16).to_le_bytes());
+    }
+    out.truncate(len);
+    out
 }
 
 #[test]

@@ -60,16 +60,15 @@ impl Machine for Journal {
         self.hash()
     }
     fn snapshot(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for (a, b) in &self.seen {
-            out.extend_from_slice(&a.to_le_bytes());
-            out.extend_from_slice(&b.to_le_bytes());
-        }
-        let mut image = (self.seen.len() as u64).to_le_bytes().to_vec();
-        image.extend(out);
+        // What only grows comes first, so that what is cut from it stays as it was.
+        let mut image = (self.lines.len() as u64).to_le_bytes().to_vec();
         for line in &self.lines {
             image.extend_from_slice(&(line.len() as u64).to_le_bytes());
             image.extend_from_slice(line);
+        }
+        for (a, b) in &self.seen {
+            image.extend_from_slice(&a.to_le_bytes());
+            image.extend_from_slice(&b.to_le_bytes());
         }
         image
     }
@@ -80,14 +79,16 @@ impl Machine for Journal {
             *rest = tail;
             Ok(u64::from_le_bytes(*head))
         };
-        let seen = number(&mut rest)?;
-        self.seen = (0..seen).map(|_| Ok((number(&mut rest)?, number(&mut rest)?))).collect::<Result<_, String>>()?;
         self.lines.clear();
-        while !rest.is_empty() {
+        for _ in 0..number(&mut rest)? {
             let len = number(&mut rest)? as usize;
             let (line, tail) = rest.split_at_checked(len).ok_or("short")?;
             self.lines.push(line.to_vec());
             rest = tail;
+        }
+        self.seen.clear();
+        while !rest.is_empty() {
+            self.seen.insert((number(&mut rest)?, number(&mut rest)?));
         }
         Ok(())
     }
@@ -114,13 +115,27 @@ impl Machines for Plan {
 }
 
 /// Whoever is attached can be reached, unless the pair is cut.
-#[derive(Default)]
 pub struct Net {
     nodes: Mutex<BTreeMap<NodeId, Groups>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
     pub frames: AtomicU64,
     pub bulk_bytes: AtomicU64,
+    /// Snapshots' bytes beyond so many are swallowed.
+    pub bulk_max: AtomicU64,
     pub frame_bytes_max: AtomicU64,
+}
+
+impl Default for Net {
+    fn default() -> Net {
+        Net {
+            nodes: Mutex::default(),
+            cut: Mutex::default(),
+            frames: AtomicU64::new(0),
+            bulk_bytes: AtomicU64::new(0),
+            bulk_max: AtomicU64::new(u64::MAX),
+            frame_bytes_max: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Net {
@@ -146,7 +161,10 @@ impl Wire for End {
         self.net.frames.fetch_add(1, Ordering::Relaxed);
         self.net.frame_bytes_max.fetch_max(bytes.len() as u64, Ordering::Relaxed);
         if bulk {
-            self.net.bulk_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let sent = self.net.bulk_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            if sent > self.net.bulk_max.load(Ordering::Relaxed) {
+                return true;
+            }
         }
         // A cut wire swallows: the sender cannot tell.
         if self.net.cut.lock().contains(&(self.me, to)) {

@@ -234,6 +234,26 @@ fn a_new_voter_that_does_not_answer_is_told_of_soon_and_changes_nothing() {
 }
 
 #[test]
+fn a_change_that_would_leave_no_majority_of_those_who_live_is_refused_and_the_group_goes_on() {
+    run(async {
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, |_| {}).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        let away = leader % 3 + 1;
+        cluster.close(away).await;
+        cluster.nodes.values().for_each(|groups| groups.peer_down(NodeId(away)));
+        // Two of three go on; one of two would not, and the change could never be finished.
+        let refused = cluster.nodes[&leader].change_members_here(g, &ids(&[leader, away]), &[]).await;
+        assert!(matches!(&refused, Err(ChangeError::Timeout(why)) if why.contains("no majority")), "{refused:?}");
+        put(&cluster.nodes[&leader], g, 1).await;
+        assert_eq!(cluster.nodes[&leader].status(g).unwrap().voters, ids(&[1, 2, 3]));
+        // Without the one that is away it is done at once.
+        let rest: Vec<u32> = (1..=3).filter(|n| *n != away).collect();
+        cluster.nodes[&leader].change_voters(g, &ids(&rest)).await.unwrap();
+        put(&cluster.nodes[&leader], g, 2).await;
+    });
+}
+
+#[test]
 fn nodes_that_left_and_join_again_never_take_themselves_for_the_majority_that_they_once_were() {
     run(async {
         let mut cluster = Cluster::start(1..=3, |_| {}).await;

@@ -241,7 +241,7 @@ fn a_copy_of_a_group_goes_on_where_it_was_on_other_nodes_disks() {
 
 #[test]
 fn bytes_that_are_no_copy_are_refused() {
-    for bytes in [Bytes::new(), Bytes::from_static(b"PANDOSNP and more that means nothing at all")] {
+    for bytes in [Bytes::new(), Bytes::from_static(b"PANDOCPY and more that means nothing at all")] {
         assert!(matches!(GroupCopy::from_bytes(&bytes), Err(CopyError::Damaged(_))));
     }
 }

@@ -1,0 +1,477 @@
+//! Groups with much memory: what a snapshot holds up, what it writes, what roots cost.
+//!
+//! One node of real parts: the log on a disk, the replicated machine, a guest in Wasm. Times are printed, not judged: whoever
+//! runs the ignored ones looks at them.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pando_abi::{ActorId, Address, ModuleHash, NodeId, Rights, SpawnSpec, id::service};
+use pando_actors::{Body, Capability, Class, Engine, EngineConfig, Exit, Handles, Message, Module, Verdict};
+use pando_kernel::{
+    input::{Delivery, Input, SpawnOrder},
+    replica::{
+        Leading, NoModule, Output, Port, Replica,
+        entry::{BATCH, BIRTH, Batch, BatchItem, Birth},
+    },
+    wire,
+};
+use pando_raft::{Applied, Config, Cut, Entry, GroupId, Groups, Machine, Machines, Parts, Wire};
+
+const GROUP: ActorId = ActorId([5; 16]);
+/// Bytes of each event.
+const EVENT: usize = 1024;
+const LONG: Duration = Duration::from_secs(120);
+
+/// Body: how many places, bytes of each, the first place, the distance between places. Each place is added to.
+const FILLER: &str = r#"(module
+  (memory (export "memory") 2)
+  (func (export "pando_inbox") (param i32) (result i32) (i32.const 1024))
+  (func (export "pando_receive") (param i32)
+    (local $n i32) (local $len i32) (local $at i32) (local $step i32) (local $end i32)
+    (if (i32.ne (i32.load16_u (i32.const 1024)) (i32.const 1)) (then (return)))
+    (local.set $n (i32.load (i32.const 1072)))
+    (local.set $len (i32.load (i32.const 1076)))
+    (local.set $at (i32.load (i32.const 1080)))
+    (local.set $step (i32.load (i32.const 1084)))
+    (local.set $end (i32.add (i32.add (local.get $at) (i32.mul (local.get $n) (local.get $step))) (local.get $len)))
+    (if (i32.gt_u (local.get $end) (i32.mul (memory.size) (i32.const 65536))) (then
+      (if (i32.eq (i32.const -1) (memory.grow (i32.sub
+          (i32.add (i32.div_u (local.get $end) (i32.const 65536)) (i32.const 1)) (memory.size)))) (then (unreachable)))))
+    (loop $places
+      (if (i32.eqz (local.get $n)) (then (return)))
+      (local.set $end (i32.add (local.get $at) (local.get $len)))
+      (loop $words
+        (i64.store (local.get $at)
+          (i64.add (i64.mul (i64.load (local.get $at)) (i64.const 6364136223846793005))
+            (i64.add (i64.extend_i32_u (local.get $at)) (i64.const 1442695040888963407))))
+        (br_if $words (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $end))))
+      (local.set $at (i32.add (i32.sub (local.get $at) (local.get $len)) (local.get $step)))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br $places))))"#;
+
+/// The longest that each took, in microseconds.
+#[derive(Default)]
+struct Longest {
+    apply: AtomicU64,
+    root: AtomicU64,
+    cut: AtomicU64,
+    written: AtomicU64,
+    cuts: AtomicU64,
+    no_roots: bool,
+}
+
+impl Longest {
+    fn time<R>(&self, which: &AtomicU64, f: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = f();
+        which.fetch_max(start.elapsed().as_micros() as u64, Ordering::Relaxed);
+        result
+    }
+
+    fn take(&self) -> String {
+        let ms = |n: &AtomicU64| n.swap(0, Ordering::Relaxed) as f64 / 1_000.0;
+        format!(
+            "apply {:.2} ms, root {:.2} ms, cut {:.2} ms ({} cuts)",
+            ms(&self.apply),
+            ms(&self.root),
+            ms(&self.cut),
+            self.cuts.swap(0, Ordering::Relaxed)
+        )
+    }
+}
+
+/// A replica, with a clock beside it.
+struct Timed {
+    replica: Replica,
+    longest: Arc<Longest>,
+}
+
+impl Machine for Timed {
+    fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
+        self.longest.time(&self.longest.apply, || self.replica.apply(index, entry))
+    }
+    fn batch_end(&mut self) -> [u8; 32] {
+        if self.longest.no_roots {
+            return [0; 32];
+        }
+        self.longest.time(&self.longest.root, || self.replica.batch_end())
+    }
+    fn snapshot(&mut self) -> Vec<u8> {
+        self.replica.snapshot()
+    }
+    fn restore(&mut self, image: &[u8]) -> Result<(), String> {
+        self.replica.restore(image)
+    }
+    fn cut(&mut self) -> Box<dyn Cut> {
+        self.longest.cuts.fetch_add(1, Ordering::Relaxed);
+        let cut = self.longest.time(&self.longest.cut, || self.replica.cut());
+        Box::new(Counted { cut, longest: self.longest.clone() })
+    }
+    fn take_up(&mut self, image: &dyn Parts) -> Result<(), String> {
+        self.replica.take_up(image)
+    }
+    fn role(&mut self, leading: bool, term: u64) {
+        self.replica.role(leading, term);
+    }
+    fn as_any(&mut self) -> &mut dyn Any {
+        &mut self.replica
+    }
+}
+
+/// Counts the parts that had to be made.
+struct Counted {
+    cut: Box<dyn Cut>,
+    longest: Arc<Longest>,
+}
+
+impl Cut for Counted {
+    fn count(&self) -> usize {
+        self.cut.count()
+    }
+    fn name(&self, part: usize) -> Option<[u8; 32]> {
+        self.cut.name(part)
+    }
+    fn bytes(&self, part: usize) -> Vec<u8> {
+        let bytes = self.cut.bytes(part);
+        self.longest.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        bytes
+    }
+    fn named(&mut self, part: usize, name: [u8; 32]) {
+        self.cut.named(part, name);
+    }
+}
+
+struct World {
+    module: Arc<Module>,
+    longest: Arc<Longest>,
+}
+
+impl Port for World {
+    fn module(&self, _: ModuleHash) -> Result<Arc<Module>, NoModule> {
+        Ok(self.module.clone())
+    }
+    fn leads(&self, _: ActorId, _: u64, _: Leading) {}
+    fn follows(&self, _: ActorId) {}
+    fn effects(&self, _: ActorId, _: Output) {}
+    fn ended(&self, _: ActorId, exit: &Exit) {
+        panic!("the group ended: {exit}");
+    }
+}
+
+struct Made(Arc<World>);
+
+impl Machines for Made {
+    fn make(&self, _: GroupId) -> Box<dyn Machine> {
+        let replica = Replica::new(GROUP, NodeId(1), self.0.clone());
+        Box::new(Timed { replica, longest: self.0.longest.clone() })
+    }
+}
+
+struct Alone;
+
+impl Wire for Alone {
+    fn send(&self, _: NodeId, _: Vec<u8>, _: bool) -> bool {
+        false
+    }
+}
+
+/// A node with a group of one.
+struct Single {
+    groups: Groups,
+    longest: Arc<Longest>,
+    module: Arc<Module>,
+    seq: AtomicU64,
+}
+
+impl Single {
+    async fn open(dir: &Path, no_roots: bool, tune: impl FnOnce(&mut Config)) -> Single {
+        let config = EngineConfig { cache_dir: None, on_epoch: Arc::new(|| Verdict::Continue) };
+        let module = Engine::new(config).unwrap().load(&wat::parse_str(FILLER).unwrap(), Class::Replicated).unwrap();
+        let longest = Arc::new(Longest { no_roots, ..Longest::default() });
+        let mut config = Config::new(dir, NodeId(1));
+        config.rest_idle = Duration::ZERO;
+        tune(&mut config);
+        let world = Arc::new(World { module: module.clone(), longest: longest.clone() });
+        let groups = Groups::open(config, Arc::new(Alone), Arc::new(Made(world))).await.unwrap();
+        groups.create(GROUP, &[NodeId(1)]).await.unwrap();
+        Single { groups, longest, module, seq: AtomicU64::new(0) }
+    }
+
+    async fn log(&self, kind: u16, payload: Vec<u8>) -> u64 {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let entry = Entry { origin: [7; 16], incarnation: seq, seq, epoch: 1, kind, payload, ..Entry::default() };
+        self.groups.propose(GROUP, entry, LONG).await.unwrap().index
+    }
+
+    async fn birth(&self) {
+        let spec = SpawnSpec { replicas: 1, memory_bytes: 1 << 30, fuel_millions: 60_000, ..SpawnSpec::new() };
+        let order = SpawnOrder {
+            child: Address::group(GROUP),
+            spec,
+            args: Body::new(),
+            handles: Handles::new(),
+            parent: Capability::actor(Address::actor(NodeId(1), ActorId([99; 16])), Rights::NONE),
+            realm: None,
+        };
+        let (engine, abi) = (pando_kernel::launch::ENGINE.into(), pando_abi::IMPORT_MODULE.into());
+        let birth = Birth { epoch: 1, engine, abi, order: (&order).into(), module: self.module.hash().0 };
+        self.log(BIRTH, wire::encode(&birth)).await;
+    }
+
+    /// One event that writes to so many places.
+    async fn write(&self, places: u32, len: u32, first: u32, step: u32) -> u64 {
+        let mut body: Vec<u8> = [places, len, first, step].into_iter().flat_map(u32::to_le_bytes).collect();
+        body.resize(EVENT, 0);
+        let message = Message::bytes(&body);
+        let from = Address::service(service::CONSOLE);
+        let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: None, message };
+        let items = vec![BatchItem { stamp: None, input: (&Input::Message(Box::new(delivery))).into() }];
+        self.log(BATCH, wire::encode(&Batch { acks: Vec::new(), items })).await
+    }
+
+    /// Writes every page up to `bytes`, a piece at a time.
+    async fn fill(&self, bytes: u32) {
+        let piece = 16 << 20;
+        for first in (128 << 10..bytes - (128 << 10)).step_by(piece) {
+            let end = (first + piece as u32).min(bytes - (128 << 10));
+            self.write((end - first) / 4096, 4096, first, 4096).await;
+        }
+    }
+
+    fn root(&self) -> [u8; 32] {
+        self.groups
+            .with_machine(GROUP, |machine| machine.as_any().downcast_mut::<Replica>().unwrap().batch_end())
+            .unwrap()
+    }
+}
+
+fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(test);
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+fn disk_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|e| if e.path().is_dir() { disk_bytes(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) })
+        .sum()
+}
+
+/// Fills a guest's memory, then has it snapshotted again and again while events go on.
+async fn snapshots_while_events_go_on(bytes: u32, events: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let tune = |config: &mut Config| (config.snapshot_every, config.log_keep) = (500, 50);
+    let single = Single::open(dir.path(), false, tune).await;
+    single.birth().await;
+    single.fill(bytes).await;
+    println!("{} MiB, filled: longest {}", bytes >> 20, single.longest.take());
+    let pages = bytes / 4096 - 80;
+    let (mut slowest, start) = (Duration::ZERO, Instant::now());
+    let mut written = 0;
+    for n in 0..events {
+        let asked = Instant::now();
+        // Eight pages, far from each other and elsewhere each time.
+        single.write(8, 8, (40 + n * 7919 % (pages / 9)) * 4096, pages / 9 * 4096).await;
+        slowest = slowest.max(asked.elapsed());
+        if n % 500 == 499 {
+            let now = single.longest.written.load(Ordering::Relaxed);
+            println!(
+                "  {:>6} events: longest {}; {} MiB made for snapshots",
+                n + 1,
+                single.longest.take(),
+                (now - written) >> 20
+            );
+            written = now;
+        }
+    }
+    let rate = f64::from(events) / start.elapsed().as_secs_f64();
+    println!(
+        "  {rate:.0} events/s one after another, slowest answer {slowest:?}; {} MiB on the disk",
+        disk_bytes(dir.path()) >> 20
+    );
+    let (root, index) = (single.root(), single.groups.applied(GROUP));
+    assert!(written > u64::from(bytes), "no snapshot was written");
+    single.groups.shutdown().await;
+    // And what was written is the state.
+    let again = Single::open(dir.path(), false, tune).await;
+    while again.groups.applied(GROUP) < index {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(again.root(), root);
+    again.groups.shutdown().await;
+}
+
+#[test]
+fn a_large_group_is_snapshotted_while_events_go_on() {
+    run(snapshots_while_events_go_on(48 << 20, 1_500));
+}
+
+#[test]
+#[ignore = "takes 4 GiB of memory and some minutes; prints the longest stalls"]
+fn the_largest_group_is_snapshotted_while_events_go_on() {
+    for bytes in [64 << 20, 256 << 20, (1 << 30) - (1 << 20)] {
+        run(snapshots_while_events_go_on(bytes, 5_000));
+    }
+}
+
+#[test]
+fn the_disk_stays_bounded_however_long_a_group_is_loaded() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let tune = |config: &mut Config| {
+            (config.snapshot_every, config.log_keep) = (200, 20);
+            (config.log_file_bytes, config.log_bytes) = (1 << 20, 4 << 20);
+        };
+        let single = Single::open(dir.path(), false, tune).await;
+        single.birth().await;
+        single.fill(6 << 20).await;
+        // Twice the memory for a snapshot, once more while the next is written; the log's own bound, and what is in use of it.
+        let bound = (3 * 6 + 4 + 4) << 20;
+        let (mut most, mut entries) = (0, 0);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(15) || entries * EVENT < 4 * bound {
+            // Sixteen at once, each dirtying 1 KiB.
+            let first = |k: usize| (40 + (entries + k) as u32 * 7 % 1400) * 4096;
+            entries += all(&(0..16).map(first).collect::<Vec<_>>(), &single).await;
+            most = most.max(disk_bytes(dir.path()));
+        }
+        let (logged, took) = ((entries * EVENT) >> 20, start.elapsed());
+        println!("{entries} entries, {logged} MiB, in {took:?}: at most {} MiB on the disk", most >> 20);
+        let status = single.groups.status(GROUP).unwrap();
+        assert!(status.last_index - status.first_index < 1_000, "{} to {}", status.first_index, status.last_index);
+        // Old log files are looked for every few seconds.
+        let start = Instant::now();
+        while disk_bytes(dir.path()) > bound as u64 {
+            assert!(start.elapsed() < Duration::from_secs(60), "{} bytes", disk_bytes(dir.path()));
+            single.write(1, 8, 40 * 4096, 4096).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        single.groups.shutdown().await;
+    });
+}
+
+const CHILD: &str = "PANDO_TEST_LARGE_STATE";
+
+/// What the `n`th event of a life that is cut short again and again does: 64 pages somewhere.
+async fn one_of_many(single: &Single, n: u64) {
+    single.write(64, 8, (40 + n as u32 * 101 % 500) * 4096, 10 * 4096).await;
+}
+
+fn often(config: &mut Config) {
+    (config.snapshot_every, config.log_keep) = (25, 5);
+}
+
+fn events(single: &Single) -> u64 {
+    let figures = |machine: &mut dyn Machine| machine.as_any().downcast_mut::<Replica>().unwrap().figures().0;
+    single.groups.with_machine(GROUP, figures).unwrap()
+}
+
+#[test]
+#[ignore = "the process that `kill_in_the_middle_of_snapshots` kills"]
+fn lives_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(CHILD) else { return };
+    run(async {
+        let single = Single::open(Path::new(&dir), false, often).await;
+        // Sequence keys of one life are not those of another.
+        single.seq.store(u64::from(std::process::id()) << 32, Ordering::Relaxed);
+        single.groups.linear(GROUP, LONG).await.unwrap();
+        if events(&single) == 0 {
+            single.birth().await;
+        }
+        loop {
+            let n = events(&single) - 1;
+            one_of_many(&single, n).await;
+            println!("acknowledged {n}");
+        }
+    });
+}
+
+#[test]
+fn kill_in_the_middle_of_snapshots() {
+    use std::io::BufRead;
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for life in 0..6u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "lives_until_it_is_killed", "--ignored", "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut numbers =
+            lines.map_while(Result::ok).filter_map(|line| line.rsplit_once("acknowledged ")?.1.parse::<u64>().ok());
+        let until = acknowledged + 60 + life * 7;
+        for n in numbers.by_ref() {
+            acknowledged = n;
+            if n >= until {
+                break;
+            }
+        }
+        // A snapshot is written for some time after each twenty-fifth event; when exactly it ends differs from life to life.
+        std::thread::sleep(Duration::from_millis(life * 5));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    run(async {
+        let single = Single::open(dir.path(), false, often).await;
+        single.groups.linear(GROUP, LONG).await.unwrap();
+        let handled = events(&single);
+        assert!(handled > acknowledged, "{handled} of {acknowledged}");
+        // The same events in one life.
+        let whole = tempfile::tempdir().unwrap();
+        let other = Single::open(whole.path(), false, |_| {}).await;
+        other.birth().await;
+        for n in 0..handled - 1 {
+            one_of_many(&other, n).await;
+        }
+        assert_eq!(single.root(), other.root(), "after {handled} events");
+        single.groups.shutdown().await;
+        other.groups.shutdown().await;
+    });
+}
+
+/// An event for each place, all at once, 1 KiB each. Gives how many.
+async fn all(places: &[u32], single: &Single) -> usize {
+    let mut waiting: Vec<_> = places.iter().map(|at| Box::pin(single.write(1, 1024, *at, 4096))).collect();
+    std::future::poll_fn(|context| {
+        waiting.retain_mut(|one| one.as_mut().poll(context).is_pending());
+        if waiting.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    places.len()
+}
+
+#[test]
+#[ignore = "a measurement: what roots cost at 1 KiB dirtied by each event"]
+fn what_roots_cost() {
+    for bytes in [2 << 20, 64 << 20] {
+        let mut rates = Vec::new();
+        for round in 0..6 {
+            let no_roots = round % 2 == 0;
+            run(async {
+                let dir = tempfile::tempdir().unwrap();
+                let single = Single::open(dir.path(), no_roots, |_| {}).await;
+                single.birth().await;
+                single.fill(bytes).await;
+                let (start, mut done) = (Instant::now(), 0);
+                while start.elapsed() < Duration::from_secs(5) {
+                    let first = |k: usize| (40 + (done + k) as u32 * 7 % 400) * 4096;
+                    done += all(&(0..64).map(first).collect::<Vec<_>>(), &single).await;
+                }
+                let rate = done as f64 / start.elapsed().as_secs_f64();
+                println!("{} MiB, {}: {rate:.0} events/s", bytes >> 20, if no_roots { "no roots" } else { "roots" });
+                rates.push((no_roots, rate));
+                single.groups.shutdown().await;
+            });
+        }
+        let best = |which: bool| rates.iter().filter(|(no, _)| *no == which).map(|(_, r)| *r).fold(0.0, f64::max);
+        println!("{} MiB: with roots {:.1} % of the throughput without", bytes >> 20, best(false) / best(true) * 100.0);
+    }
+}
