@@ -55,7 +55,7 @@ impl Cut for Laid<'_> {
         None
     }
     fn bytes(&self, part: usize) -> Vec<u8> {
-        self.0.get(part).map(Bytes::to_vec).unwrap_or_default()
+        self.0.get(part).map(|part| part.to_vec()).unwrap_or_default()
     }
     fn named(&mut self, _: usize, _: [u8; 32]) {}
 }
