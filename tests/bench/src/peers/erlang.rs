@@ -112,14 +112,8 @@ pub(super) struct Mapper {
 impl Mapper {
     pub(super) fn start() -> Result<Mapper, String> {
         let port = free_port();
-        let child = Command::new("epmd")
-            .args(["-address", "127.0.0.1", "-port", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("epmd does not start: {e}"))?;
-        let mapper = Mapper { port, _child: Served(child) };
+        let child = Served::start(Command::new("epmd").args(["-address", "127.0.0.1", "-port", &port.to_string()]))?;
+        let mapper = Mapper { port, _child: child };
         for _ in 0..100 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(mapper);
