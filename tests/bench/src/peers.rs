@@ -18,7 +18,7 @@ use std::{
 
 use tempfile::TempDir;
 
-pub use erlang::{Erlang, Pair, Secrecy};
+pub use erlang::{Erlang, Pair};
 pub use etcd::Reads;
 pub use ra::Ra;
 
