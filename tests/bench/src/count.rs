@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `messages` | a message round a ring of 16, 8 on their way |
 //! | `spawns` | a child that tells its parent of itself and ends |
+//! | `sleepers` | a child that tells its parent of itself and stays |
 //! | `entries` | a call to a group of three, alone in its entry: all three nodes, and the time that passes meanwhile |
 //! | `commands` | the same with 64 on their way, which share entries |
 //!
@@ -53,7 +54,18 @@ pub fn run(what: &str, many: u64) -> Result<(), String> {
             stage.call("gauge", Calls::of(20 * at_once, at_once).order(), &["tally"]);
             stage.counted("gauge", Calls::of(many, at_once).order(), &["tally"]);
         }
-        _ => return Err(format!("there is nothing called `{what}` to count: messages, spawns, entries, commands")),
+        "sleepers" => {
+            stage = Stage::new(1);
+            stage.spawn("gauge", 0, Vec::new());
+            let echo = stage.put("echo");
+            stage.call("gauge", order(verb::HIRE, 100, 0, &echo), &[]);
+            stage.counted("gauge", order(verb::HIRE, many, 0, &echo), &[]);
+        }
+        _ => {
+            return Err(format!(
+                "there is nothing called `{what}` to count: messages, spawns, sleepers, entries, commands"
+            ));
+        }
     }
     Ok(())
 }
@@ -124,10 +136,16 @@ impl Stage {
         SequenceKey { origin: [1; 16], incarnation: 1, seq: self.seq }
     }
 
+    /// A guest's module.
+    fn put(&mut self, label: &str) -> [u8; 32] {
+        let put = Request::PutModule { label: label.into(), wasm: guests::wasm(label) };
+        let Some(Reply::Module { hash, .. }) = self.ask(put, PATIENCE) else { panic!("{label} was not put") };
+        hash
+    }
+
     /// A guest under its own name.
     fn spawn(&mut self, label: &str, replicas: u8, args: Vec<u8>) {
-        let put = Request::PutModule { label: label.into(), wasm: guests::wasm(label) };
-        let Some(Reply::Module { hash: module, .. }) = self.ask(put, PATIENCE) else { panic!("{label} was not put") };
+        let module = self.put(label);
         let request = SpawnRequest {
             module,
             name: Some(label.into()),
@@ -138,7 +156,7 @@ impl Stage {
             memory_bytes: 0,
             handler_ms: 0,
             args,
-            realm: false,
+            realm: true,
             key: self.key(),
         };
         match self.ask(Request::Spawn(request), PATIENCE) {

@@ -133,7 +133,7 @@ pub async fn tell(asker: &Asker, name: &str, order: Vec<u8>, whom: &[&str]) -> T
     Times(counts.collect())
 }
 
-/// Has it hire so many.
+/// Has it hire so many of its own kind.
 pub async fn hire(asker: &Asker, name: &str, many: u64) {
     tell(asker, name, order(verb::HIRE, many, 0, &[]), &[]).await;
 }

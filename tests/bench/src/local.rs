@@ -63,7 +63,7 @@ pub fn tokens(many: u64, hops: u64, bytes: usize) -> Vec<u8> {
 
 async fn ring(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
     asker.spawn(Spawn::guest("ring").name("ring").args(order(0, RING - 1, 0, &[]))).await;
-    for (many, messages, target) in [(100, 5_000_000, 4.0), (1, 2_000_000, 2.5)] {
+    for (many, messages, target) in [(100, 3_000_000, 4.0), (1, 1_000_000, 2.5)] {
         let messages = bench.effort.scaled(messages);
         let hops = messages / many;
         let ours = async || {
@@ -89,7 +89,7 @@ async fn ring(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
 
 async fn ping(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
     gauge::spawn(asker, "ping", 1).await;
-    let rounds = bench.effort.scaled(1_000_000);
+    let rounds = bench.effort.scaled(500_000);
     let ours = async || {
         let began = Instant::now();
         gauge::tell(asker, "ping", order(verb::RALLY, rounds, 0, &[]), &[]).await;
@@ -111,7 +111,7 @@ async fn call(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
     gauge::spawn(asker, "caller", 1).await;
     let tokio = bench.peers.rust("tokiopeer", "call", bench.effort.runs, bench.effort.percent());
     for (bytes, size, payload) in [(8, "8 B", "binary:copy(<<1>>, 8)"), (1_024, "1 KiB", "lists:seq(1, 64)")] {
-        let many = bench.effort.scaled(300_000);
+        let many = bench.effort.scaled(200_000);
         let calls = Calls { deadline_ns: DEADLINE_NS, bytes, ..Calls::of(many, 1) };
         let mut times = Times::default();
         let ours = async || {
@@ -155,7 +155,7 @@ async fn fan_in(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
     gauge::spawn(asker, "sink", 1).await;
     gauge::spawn(asker, "chorus", 1).await;
     gauge::form(asker, "chorus", SENDERS, 0, &["sink"]).await;
-    let each = bench.effort.scaled(50_000);
+    let each = bench.effort.scaled(20_000);
     let calls = Calls { burst: BURST, ..Calls::of(each / BURST, 2) };
     let ours = async || {
         let began = Instant::now();
@@ -179,7 +179,7 @@ async fn fan_in(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
 async fn spawn(bench: &mut Bench, asker: &Asker, erlang: &mut Beside) {
     gauge::spawn(asker, "nursery", 1).await;
     for (at_once, what) in [(1, "one at a time"), (100, "100 at a time")] {
-        let many = bench.effort.scaled(200_000);
+        let many = bench.effort.scaled(100_000);
         let ours = async || {
             let began = Instant::now();
             gauge::tell(asker, "nursery", order(verb::MAYFLIES, many, at_once, &[]), &[]).await;

@@ -7,7 +7,7 @@ use std::{
 
 use pando_tests::{
     Asker, Realm,
-    guests::{order, verb},
+    guests::{self, order, verb},
     until_quiet,
 };
 
@@ -40,10 +40,12 @@ pub async fn measure(bench: &mut Bench) {
         let realm = Realm::start(1).await;
         let asker = realm.asker();
         gauge::spawn(&asker, "crew", 1).await;
-        gauge::form(&asker, "crew", crew, 0, &[]).await;
+        // With the realm, so that they can spawn another module than their own.
+        gauge::tell(&asker, "crew", order(verb::FORM, crew, 0, &[1]), &[]).await;
+        let sleeper = asker.put("echo", guests::wasm("echo")).await.expect("a module that fits");
         let before = resident(&asker).await;
         let began = Instant::now();
-        gauge::tell(&asker, "crew", order(verb::ALL, 2, 0, &order(verb::HIRE, each, 0, &[])), &[]).await;
+        gauge::tell(&asker, "crew", order(verb::ALL, 2, 0, &order(verb::HIRE, each, 0, &sleeper)), &[]).await;
         rates.push(actors as f64 / began.elapsed().as_secs_f64());
         // One message to each, and its answer.
         let once = Calls::of(each, 64).sweep();

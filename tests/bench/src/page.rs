@@ -27,6 +27,9 @@ pub fn page(document: &Value, figures: &Figures, pictures: &[String]) -> String 
         document["runs"],
         text(&machine["commit"]),
     );
+    if document["quick"] == true {
+        page.push_str("A quick run: the work of each row was a fiftieth of the usual, and so are the numbers of actors and groups.\n");
+    }
     let versions = document["peers"].as_object().into_iter().flatten();
     let versions: Vec<String> = versions.map(|(name, version)| format!("{name} {}", text(version))).collect();
     if !versions.is_empty() {

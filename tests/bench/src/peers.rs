@@ -13,12 +13,12 @@ use std::{
     collections::BTreeMap,
     net::UdpSocket,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-pub use erlang::{Erlang, Pair, Secrecy};
+pub use erlang::{Erlang, Pair};
 pub use etcd::Reads;
 pub use ra::Ra;
 
@@ -130,12 +130,23 @@ fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A child that ends when this is dropped.
+/// A server that ends when this is dropped, and when this process ends however it ends: it is killed as soon as a pipe from here
+/// is closed.
 struct Served(Child);
+
+impl Served {
+    fn start(command: &mut Command) -> Result<Served, String> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$@\" & cat; kill -9 $!", "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        shell.spawn().map(Served).map_err(|e| format!("{name} does not start: {e}"))
+    }
+}
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // Waiting closes the pipe.
         let _ = self.0.wait();
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     figures::{Better, Target},
     gauge::{self, Calls, Times},
     local::quantiles,
-    peers::{Pair, Secrecy},
+    peers::Pair,
 };
 
 const THERE: &str = "'server@127.0.0.1'";
@@ -20,7 +20,7 @@ pub async fn measure(bench: &mut Bench, realm: &Realm) {
         return;
     }
     let asker = realm.asker();
-    let mut erlang = bench.peers.erlang_pair(Secrecy::Tls);
+    let mut erlang = bench.peers.erlang_pair();
     gauge::spawn(&asker, "here", 1).await;
     gauge::spawn(&asker, "far", 3).await;
     if bench.figures.wants(&["remote"]) {

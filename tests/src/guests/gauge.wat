@@ -6,8 +6,8 @@
 ;; | 0 | comes back as the answer |
 ;; | 1 | `a` calls, `b` at once; behind: deadline in nanoseconds, flags of `call`, burst, keys, and the body of each. Before each call go burst - 1 sends of the same. With keys, the body begins with a number below that. A handle is whom; of several, any |
 ;; | 2 | the same, and of several each in turn |
-;; | 3 | hires `a` to be called: children |
-;; | 4 | forms a crew of `a`; whom each calls is the handle, or a partner of its own on node `b` |
+;; | 3 | hires `a` to be called: children, of the module whose hash follows if one does |
+;; | 4 | forms a crew of `a`; whom each calls is the handle, or a partner of its own on node `b`; if a byte follows, they have the realm too |
 ;; | 5 | what follows is an order for all of the crew, for `a` of them at a time |
 ;; | 6 | a ball, sent `a` times to a child and back; what follows is in it |
 ;; | 7 | the ball |
@@ -18,6 +18,7 @@
 ;;
 ;; A start: 0 nothing, 1 cry, 2 be one of a crew, 3 end. Every order but 0, 7 and 11 is answered with how many failed and the counts.
 ;;
+;;  1088   the hash of whom it hires
 ;;  1536   the body of calls, the ball, the crew's order; to 4088
 ;;  4088   the answer: failures, counts
 ;; 16384   calls under way: token, time
@@ -40,6 +41,7 @@
 (global $turn (mut i32) (i32.const 0))
 (global $in_turn (mut i32) (i32.const 0))
 (global $mate (mut i32) (i32.const -1))
+(global $authority (mut i32) (i32.const 0))
 
 (func $throw (result i64)
   (global.set $dice (i64.xor (global.get $dice) (i64.shl (global.get $dice) (i64.const 13))))
@@ -148,6 +150,15 @@
     (br $more)))
   (if (i64.eqz (global.get $waiting)) (then (call $finish))))
 
+;; As `bear`, on the own node: with the realm, of another module.
+(func $bear_as (param $handles i32) (param $realm i32) (param $authority i32) (result i64)
+  (memory.fill (i32.const 512) (i32.const 0) (i32.const 72))
+  (if (local.get $authority) (then (memory.copy (i32.const 512) (i32.const 1088) (i32.const 32))))
+  (i32.store16 (i32.const 560) (local.get $realm))
+  (i32.store8 (i32.const 563) (i32.const 1))
+  (memory.copy (i32.const 584) (i32.const 256) (i32.const 24))
+  (call $spawn (local.get $authority) (i32.const 512) (i32.const 96) (i32.const 1024) (local.get $handles)))
+
 ;; Children that are to be called, in handfuls.
 (func $handful
   (local $i i32) (local $at i32) (local $child i64)
@@ -159,7 +170,7 @@
     (local.set $at (i32.add (i32.const 33792) (i32.mul (global.get $whom) (i32.const 4))))
     (if (i32.ge_u (local.get $at) (i32.mul (memory.size) (i32.const 65536))) (then
       (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable)))))
-    (local.set $child (call $bear (i32.const 0) (i32.const 0) (i32.const 0)))
+    (local.set $child (call $bear_as (i32.const 0) (i32.const 0) (global.get $authority)))
     (if (i64.lt_s (local.get $child) (i64.const 0)) (then (unreachable)))
     (i32.store (local.get $at) (i32.wrap_i64 (local.get $child)))
     (global.set $whom (i32.add (global.get $whom) (i32.const 1)))
@@ -172,6 +183,9 @@
 
 (func $hire
   (call $begin)
+  (if (i32.ge_u (call $body_len) (i32.const 56)) (then
+    (memory.copy (i32.const 1088) (i32.add (call $body) (i32.const 24)) (i32.const 32))
+    (global.set $authority (i32.const 2))))
   (global.set $waiting (call $a))
   (call $handful)
   (call $finish_if_over))
@@ -185,7 +199,7 @@
   (block $enough (loop $more
     (br_if $enough (i64.eqz (global.get $left)))
     (br_if $enough (i32.ge_u (global.get $crew) (i32.const 256)))
-    (local.set $child (call $bear (i32.const 0) (i32.const 0) (call $handle_count)))
+    (local.set $child (call $bear_as (call $handle_count) (i32.gt_u (call $body_len) (i32.const 24)) (i32.const 0)))
     (if (i64.lt_s (local.get $child) (i64.const 0)) (then (unreachable)))
     (i32.store (i32.add (i32.const 32768) (i32.mul (global.get $crew) (i32.const 4))) (i32.wrap_i64 (local.get $child)))
     (global.set $crew (i32.add (global.get $crew) (i32.const 1)))
@@ -231,13 +245,13 @@
   (memory.copy (i32.const 1544) (i32.add (call $body) (i32.const 24)) (i32.sub (global.get $len) (i32.const 8)))
   (drop (call $send (global.get $mate) (i32.const 1536) (global.get $len) (i32.const 0) (i32.const 0))))
 
-(func $ball
+(func $ball (param $at i32)
   (if (i32.ne (global.get $mode) (i32.const 6)) (then
-    (drop (call $send (i32.const 1) (call $body) (call $body_len) (i32.const 0) (i32.const 0)))
+    (drop (call $send (i32.const 1) (local.get $at) (call $body_len) (i32.const 0) (i32.const 0)))
     (return)))
   (global.set $left (i64.sub (global.get $left) (i64.const 1)))
   (if (i64.gt_s (global.get $left) (i64.const 0))
-    (then (drop (call $send (global.get $mate) (call $body) (call $body_len) (i32.const 0) (i32.const 0))))
+    (then (drop (call $send (global.get $mate) (local.get $at) (call $body_len) (i32.const 0) (i32.const 0))))
     (else (call $finish))))
 
 (func $mayfly
@@ -281,19 +295,23 @@
     (drop (call $tell (i32.const 1) (i32.const 24))))))
 
 (func $on_message
+  (local $at i32) (local $verb i32)
+  (local.set $at (i32.const 8240))
+  (if (call $handle_count) (then (local.set $at (call $body))))
+  (if (call $body_len) (then (local.set $verb (i32.wrap_i64 (i64.load (local.get $at))))))
   (block $spin (block $handful (block $cry (block $mayflies (block $ball (block $rally (block $all (block $form
     (block $hire (block $run (block $echo
       (br_table $echo $run $run $hire $form $all $rally $ball $mayflies $cry $handful $spin $echo
-        (i32.wrap_i64 (call $verb))))
+        (local.get $verb)))
       (if (i32.ne (call $asked) (i32.const -1)) (then
-        (drop (call $reply (call $asked) (i32.const 0) (call $body) (call $body_len) (i32.const 0) (i32.const 0)))))
+        (drop (call $reply (call $asked) (i32.const 0) (local.get $at) (call $body_len) (i32.const 0) (i32.const 0)))))
       (return))
       (call $run) (return))
       (call $hire) (return))
       (call $form) (return))
       (call $all) (return))
       (call $rally) (return))
-      (call $ball) (return))
+      (call $ball (local.get $at)) (return))
       (call $mayflies) (return))
       (call $cry) (return))
       (call $handful) (return))

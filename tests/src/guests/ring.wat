@@ -18,15 +18,17 @@
       (global.set $next (i32.wrap_i64 (call $bear (i32.const 0) (i32.const 0) (i32.const 1)))))))
 
 (func $on_message
-  (local $i i64)
-  (if (i64.eq (call $verb) (i64.const 2)) (then
-    (if (i64.eqz (call $a))
+  (local $i i64) (local $at i32)
+  (local.set $at (i32.const 8240))
+  (if (call $handle_count) (then (local.set $at (call $body))))
+  (if (i64.eq (i64.load (local.get $at)) (i64.const 2)) (then
+    (if (i64.eqz (i64.load offset=8 (local.get $at)))
       (then
         (call $write (i64.const 3) (i64.const 0) (i64.const 0))
         (drop (call $tell (global.get $first) (i32.const 24))))
       (else
-        (i64.store offset=8 (call $body) (i64.sub (call $a) (i64.const 1)))
-        (drop (call $send (global.get $next) (call $body) (call $body_len) (i32.const 0) (i32.const 0)))))
+        (i64.store offset=8 (local.get $at) (i64.sub (i64.load offset=8 (local.get $at)) (i64.const 1)))
+        (drop (call $send (global.get $next) (local.get $at) (call $body_len) (i32.const 0) (i32.const 0)))))
     (return)))
   (if (i64.eq (call $verb) (i64.const 3)) (then
     (global.set $tokens (i64.sub (global.get $tokens) (i64.const 1)))

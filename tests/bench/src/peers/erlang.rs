@@ -1,4 +1,4 @@
-//! Erlang: a virtual machine that evaluates what it is told, and a pair of them with or without TLS between.
+//! Erlang: a virtual machine that evaluates what it is told, and a pair of them with TLS between.
 //!
 //! 1. The machines run the peers' own modules; only `beside.erl` is ours, for work that those do not have.
 
@@ -62,16 +62,14 @@ impl Peers {
         Ok(ebin)
     }
 
-    /// Two virtual machines on loopback.
-    pub fn erlang_pair(&mut self, secrecy: Secrecy) -> Result<Pair, String> {
+    /// Two virtual machines on loopback with TLS between: both sides show a certificate of a throw-away authority.
+    pub fn erlang_pair(&mut self) -> Result<Pair, String> {
         let ebin = self.erlang_modules()?;
         let mut words: Vec<String> = ["-start_epmd", "false", "-setcookie", "bench"].map(str::to_owned).into();
         words.extend(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"].map(str::to_owned));
-        if secrecy == Secrecy::Tls {
-            let file = certificates(&self.folder.path().join("tls"))?;
-            words.extend(["-proto_dist", "inet_tls", "-ssl_dist_optfile"].map(str::to_owned));
-            words.push(file.display().to_string());
-        }
+        let file = certificates(&self.folder.path().join("tls"))?;
+        words.extend(["-proto_dist", "inet_tls", "-ssl_dist_optfile"].map(str::to_owned));
+        words.push(file.display().to_string());
         let mapper = Mapper::start()?;
         let start = |name: &str| {
             let mut words = words.clone();
@@ -86,13 +84,6 @@ impl Peers {
         }
         Ok(Pair { client, _server: server, _mapper: mapper })
     }
-}
-
-/// What is between two virtual machines.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Secrecy {
-    /// Both sides show a certificate of a throw-away authority.
-    Tls,
 }
 
 /// Two virtual machines that know each other.
@@ -112,14 +103,8 @@ pub(super) struct Mapper {
 impl Mapper {
     pub(super) fn start() -> Result<Mapper, String> {
         let port = free_port();
-        let child = Command::new("epmd")
-            .args(["-address", "127.0.0.1", "-port", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("epmd does not start: {e}"))?;
-        let mapper = Mapper { port, _child: Served(child) };
+        let child = Served::start(Command::new("epmd").args(["-address", "127.0.0.1", "-port", &port.to_string()]))?;
+        let mapper = Mapper { port, _child: child };
         for _ in 0..100 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(mapper);

@@ -3,7 +3,7 @@
 use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use super::{Peers, Served, figures, installed, output};
 
 /// A cluster that runs.
 pub struct Etcd {
-    members: Vec<Served>,
+    _members: Vec<Served>,
     clients: Vec<String>,
     load: PathBuf,
     reads: PathBuf,
@@ -51,20 +51,16 @@ impl Peers {
         let mut members = Vec::new();
         for i in 0..3 {
             let (peer, client) = (format!("http://127.0.0.1:{}", own[i]), format!("http://127.0.0.1:{}", theirs[i]));
-            let child = Command::new(&program)
+            let mut command = Command::new(&program);
+            command
                 .args(["--name", &format!("m{i}"), "--logger", "zap", "--log-level", "error"])
                 .arg("--data-dir")
                 .arg(folder.join(format!("m{i}")))
                 .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
                 .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
                 .args(["--initial-cluster", &all.join(","), "--initial-cluster-state", "new"])
-                .args(["--quota-backend-bytes", "8589934592"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .map_err(|e| format!("etcd does not start: {e}"))?;
-            members.push(Served(child));
+                .args(["--quota-backend-bytes", "8589934592"]);
+            members.push(Served::start(&mut command)?);
         }
         for port in theirs {
             let open = (0..200).any(|_| {
@@ -76,7 +72,7 @@ impl Peers {
             }
         }
         let clients = theirs.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        Ok(Etcd { members, clients, load, reads })
+        Ok(Etcd { _members: members, clients, load, reads })
     }
 
     /// Builds a Go program against the client library that Debian has.
@@ -116,10 +112,5 @@ impl Etcd {
         }
         let found = figures(&output(&mut command)?)?;
         found.values().next().copied().ok_or_else(|| "printed no figure".into())
-    }
-
-    /// Are all members there still?
-    pub fn lives(&mut self) -> bool {
-        self.members.iter_mut().all(|member| matches!(member.0.try_wait(), Ok(None)))
     }
 }
