@@ -156,7 +156,7 @@ impl Moving {
         loop {
             let mut items = {
                 let mut all = self.held.lock();
-                let items = all.get_mut(&address).map(|held| std::mem::take(&mut held.items)).unwrap_or_default();
+                let items = all.get_mut(&address).map(std::mem::take).unwrap_or_default().items;
                 if items.is_empty() {
                     // Who comes from now on finds the last of them on its way.
                     all.remove(&address);
