@@ -293,7 +293,7 @@ fn packages(inputs: &[Input]) -> Vec<Vec<u8>> {
     ];
     let moment = Moment { now_ns: 1_000, seed: 7, standing: standing() };
     let (mut guest, mut effects, mut actions) = (Asks(asked), Vec::new(), Vec::new());
-    process.step(&mut guest, inputs[1].clone(), moment, &mut effects, &mut actions);
+    process.step(&mut guest, inputs[0].clone(), moment, &mut effects, &mut actions);
     let package = Package {
         supervisor: Supervisor::new(&order.spec),
         order,

@@ -203,9 +203,9 @@ impl Leaders {
         if to.home == Home::Group {
             return self.pump_group(&kernel, group, to);
         }
+        // An actor that is on its way hears it where it arrives.
+        let Some(_passing) = kernel.moving().passing(to) else { return self.pump_later(&kernel, group, to) };
         match kernel.hears_at(to) {
-            // An actor that is on its way hears it where it arrives.
-            _ if kernel.moving().holds(to) => self.pump_later(&kernel, group, to),
             None => self.pump_here(&kernel, group, to),
             Some(node) => self.pump_there(&kernel, group, to, node),
         }

@@ -19,7 +19,8 @@
 //! 1. Before the realm has written it down only the source may run the actor, afterwards only the target; in between neither does.
 //! 2. Whoever stands still and does not hear from the leader asks the realm, by a row that makes the move impossible if it has not
 //!    been made. So a leader, a source or a target may crash at any step; an actor is lost only with the node that it lives on.
-//! 3. What comes meanwhile is held in order, within the bounds of a mailbox, and goes where the actor is afterwards.
+//! 3. What comes meanwhile is held in order, within the bounds of a mailbox, and goes where the actor is afterwards. What was passed
+//!    on before is on its way before the order to pack.
 
 mod lead;
 mod package;
@@ -36,7 +37,7 @@ use std::{
 };
 
 use pando_abi::{Address, Errno, NodeId, limits};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
 
 pub(crate) use lead::Carried;
@@ -69,6 +70,8 @@ type Word = (NodeId, MoveStep);
 pub(crate) struct Moving {
     held: Mutex<BTreeMap<Address, Held>>,
     held_count: AtomicUsize,
+    /// Read while something is passed on, written while it begins to be held: what was passed on before is on its way by then.
+    passing: RwLock<()>,
     listening: Mutex<BTreeMap<(u64, Part), mpsc::Sender<Word>>>,
     parcels: Mutex<BTreeMap<u64, Parcel>>,
 }
@@ -128,8 +131,16 @@ impl Moving {
         Ok(())
     }
 
+    /// While this is kept nobody begins to hold anything. `None`: what comes for this actor is held already.
+    pub(crate) fn passing(&self, to: Address) -> Option<RwLockReadGuard<'_, ()>> {
+        // Whoever passes on may be told of a loss, and pass that on.
+        let guard = self.passing.read_recursive();
+        (!self.holds(to)).then_some(guard)
+    }
+
     /// Begins to hold. `false`: somebody does already.
     fn begin(&self, address: Address) -> bool {
+        let _alone = self.passing.write();
         let mut all = self.held.lock();
         if all.contains_key(&address) {
             return false;
@@ -145,7 +156,7 @@ impl Moving {
         loop {
             let mut items = {
                 let mut all = self.held.lock();
-                let items = all.get_mut(&address).map(|held| std::mem::take(&mut held.items)).unwrap_or_default();
+                let items = all.get_mut(&address).map(std::mem::take).unwrap_or_default().items;
                 if items.is_empty() {
                     // Who comes from now on finds the last of them on its way.
                     all.remove(&address);
@@ -174,6 +185,10 @@ impl Moving {
         receiver
     }
 
+    fn listens(&self, mark: u64, part: Part) -> bool {
+        self.listening.lock().contains_key(&(mark, part))
+    }
+
     fn listen_no_more(&self, mark: u64, part: Part) {
         self.listening.lock().remove(&(mark, part));
     }
@@ -200,6 +215,10 @@ impl Kernel {
             MoveStep::Go | MoveStep::Undo => {
                 self.moving().pass_on(mark, Part::Source, (from, step.clone()));
                 self.moving().pass_on(mark, Part::Target, (from, step));
+            }
+            // Whoever leads a move that is over has called it off, or has come anew: what is only ready now is not waited for.
+            MoveStep::Packed { .. } | MoveStep::Ready if !self.moving().listens(mark, Part::Leader) => {
+                self.tell_step(from, mark, MoveStep::Undo);
             }
             MoveStep::Prepared
             | MoveStep::Packed { .. }

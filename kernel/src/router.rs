@@ -80,12 +80,14 @@ impl Kernel {
         if errno == Errno::DEAD
             && let Some(node) = self.lives_elsewhere_now(to)
         {
-            let (from, wire) = (from.into(), (&input).into());
-            let sent = match pass {
-                true => self.send_envelope(node, &Envelope::Passed { from, to: to.into(), input: wire }),
-                // It has been passed on once, by somebody who knew where the actor was then.
-                false => Err(Errno::UNREACHABLE),
-            };
+            // It has been passed on once, by somebody who knew where the actor was then.
+            if !pass {
+                return self.undelivered(to, &input, Errno::UNREACHABLE);
+            }
+            let Some(passing) = self.moving().passing(to) else { return self.arrive(from, to, input, pass) };
+            let envelope = Envelope::Passed { from: from.into(), to: to.into(), input: (&input).into() };
+            let sent = self.send_envelope(node, &envelope);
+            drop(passing);
             return sent.unwrap_or_else(|errno| self.undelivered(to, &input, errno));
         }
         // How it ended is known for a while, and better than that it did.
@@ -206,20 +208,26 @@ impl Kernel {
     pub(crate) fn hear(self: &Arc<Self>, said: Said, to: Address, input: Input, pass: bool) {
         let Said { speaker, group, seq, index } = said;
         if to.home == Home::Node {
-            let input = match self.moving().hold_said(said, to, input) {
-                Ok(()) => return,
-                Err(input) => input,
+            let (passing, input) = match (self.moving().passing(to), input) {
+                (None, input) => match self.moving().hold_said(said, to, input) {
+                    Ok(()) => return,
+                    // It was held until a moment ago.
+                    Err(input) => return self.hear(said, to, input, pass),
+                },
+                (passing, input) => (passing, input),
             };
             if pass && let Some(node) = self.lives_elsewhere(to) {
                 let (speaker, group, wire) = (speaker.0, group.0, (&input).into());
                 let envelope = Envelope::PassedStamped { speaker, group, seq, index, to: to.into(), input: wire };
-                if let Err(errno) = self.send_envelope(node, &envelope) {
+                let sent = self.send_envelope(node, &envelope);
+                drop(passing);
+                if let Err(errno) = sent {
                     self.undelivered(to, &input, errno);
                     self.acknowledge(said, to);
                 }
                 return;
             }
-            return self.hear_now(said, to, input);
+            return self.hear_now(said, to, input, pass);
         }
         if self.is_news(group, to, seq) {
             self.deliver(Address::group(group), self.mine(to), input);
@@ -228,9 +236,9 @@ impl Kernel {
     }
 
     /// The same at the node that has the actor.
-    pub(crate) fn hear_now(self: &Arc<Self>, said: Said, to: Address, input: Input) {
+    pub(crate) fn hear_now(self: &Arc<Self>, said: Said, to: Address, input: Input, pass: bool) {
         if self.is_news(said.group, to, said.seq) {
-            self.arrive_now(Address::group(said.group), to, input, false);
+            self.arrive_now(Address::group(said.group), to, input, pass);
         }
         self.acknowledge(said, to);
     }

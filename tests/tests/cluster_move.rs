@@ -98,15 +98,21 @@ async fn letters_that_are_sent_to_an_actor_while_it_moves_to_and_fro_arrive_once
             while !stop.load(Ordering::Relaxed) {
                 let letters = order(verb::LETTERS, n, 20, &0u64.to_le_bytes());
                 sent = asker.order(&format!("w{n}"), letters, &["hub"]).await.number();
+                // Slow enough that a pause on a busy machine does not fill a mailbox: that would be told, as always.
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             sent
         }));
     }
     let mut at = 1;
     for node in [3, 2, 1, 2, 3, 1, 3] {
-        assert_eq!(moves(&asker, "hub", node).await, at, "it moves from where it was");
+        let from = moves(&asker, "hub", node).await;
+        // Whoever lost the answer asks again, and is told that it lives there already.
+        assert!(from == at || from == node, "it moves from n{from}, and was on n{at}");
         at = node;
-        assert_eq!(lives_on(&asker, "hub").await, node);
+        // Where it was may not have heard yet that it is gone from there.
+        until("it is shown where it lives", PATIENCE, async || (lives_on(&asker, "hub").await == node).then_some(()))
+            .await;
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -114,14 +120,17 @@ async fn letters_that_are_sent_to_an_actor_while_it_moves_to_and_fro_arrive_once
     for sender in senders {
         sent += sender.await.expect("a sender") as u64;
     }
-    let seen =
-        until("every letter", PATIENCE, async || Some(testimony(&asker, "hub").await).filter(|t| t.letters >= sent))
-            .await;
-    assert_eq!((seen.letters, seen.doubled, seen.missed, seen.restarted), (sent, 0, 0, 0));
+    let (seen, bounces) = until("every letter is there or was told to be lost", PATIENCE, async || {
+        let mut bounces = 0;
+        for n in 1..=4 {
+            bounces += testimony(&asker, &format!("w{n}")).await.bounces;
+        }
+        let seen = testimony(&asker, "hub").await;
+        (seen.letters + bounces >= sent).then_some((seen, bounces))
+    })
+    .await;
+    assert_eq!((seen.letters, seen.doubled, seen.missed, bounces, seen.restarted), (sent, 0, 0, 0, 0));
     assert!(sent > 200, "only {sent} letters were on their way");
-    for n in 1..=4 {
-        assert_eq!(testimony(&asker, &format!("w{n}")).await.bounces, 0, "w{n} was told of a loss");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

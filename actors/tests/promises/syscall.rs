@@ -194,6 +194,24 @@ fn a_child_has_the_authors_module_a_derived_address_and_a_handle_at_once() {
 }
 
 #[test]
+fn a_child_that_names_no_node_is_born_where_its_parent_lives_by_then() {
+    let module = load(&spawner(0), Class::Plain);
+    for hot in [false, true] {
+        let mut actor = Actor::new(&module, Limits::default(), birth()).unwrap();
+        if hot {
+            spawned(&mut actor, &spec(|_| {})).unwrap();
+        }
+        actor.settle(NodeId(7)).unwrap();
+        let image = actor.image().unwrap();
+        for mut actor in [actor, Actor::from_image(&module, &image, Limits::default()).unwrap()] {
+            let (effect, _) = spawned(&mut actor, &spec(|_| {})).unwrap();
+            let Effect::Spawn { child, parent, .. } = effect else { panic!("{effect:?}") };
+            assert_eq!((child.node, parent.address), (NodeId(7), birth().home), "its own address stays");
+        }
+    }
+}
+
+#[test]
 fn a_group_that_names_no_node_gets_a_child_like_itself() {
     let module = load(&spawner(0), Class::Replicated);
     let mut actor = Actor::new(&module, Limits::default(), replica()).unwrap();

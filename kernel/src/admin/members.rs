@@ -111,6 +111,9 @@ pub(super) async fn drain(kernel: &Arc<Kernel>, node: NodeId, drained: bool) -> 
     kernel.root_command(RootCommand::Drain { node, drained }).await?;
     let (mut stay, mut moved, mut kept) = (Vec::new(), 0, Vec::new());
     if drained {
+        // Its plain actors leave while its groups do.
+        let (task, runtime) = (kernel.clone(), kernel.runtime());
+        let vacated = runtime.spawn(async move { vacate(&task, node).await });
         let deadline = Instant::now() + CHANGE_PATIENCE;
         // The keeper moves what can be moved; what has not begun to move for a while finds no room.
         loop {
@@ -127,7 +130,7 @@ pub(super) async fn drain(kernel: &Arc<Kernel>, node: NodeId, drained: bool) -> 
         }
         let held: Vec<Address> = kernel.root().read(|root| root.groups_of(node).map(|g| g.address()).collect());
         stay = held.into_iter().map(|group| called(kernel, group)).collect();
-        if let Some(Reply::Vacated { moved: count, stay }) = vacate(kernel, node).await {
+        if let Ok(Some(Reply::Vacated { moved: count, stay })) = vacated.await {
             (moved, kept) = (count, stay);
         }
     }

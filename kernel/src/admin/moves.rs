@@ -17,6 +17,9 @@ use crate::{moving::Carried, node::Kernel, realm::Refusal};
 
 /// Actors that leave a node at once.
 const AT_ONCE: usize = 8;
+/// How often, and how soon, a move is tried again because somebody else moved the actor.
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long a node goes on giving actors away.
 const VACATE_PATIENCE: Duration = Duration::from_secs(45);
 
@@ -43,10 +46,20 @@ async fn moved(kernel: &Arc<Kernel>, address: Address, to: NodeId) -> Result<Rep
             None => Err(Refusal::new(Errno::UNREACHABLE, format!("{leader} does not answer"), "see `nodes`")),
         };
     }
-    let task = kernel.clone();
-    let carried = kernel.runtime().spawn(async move { task.move_actor(address, to).await }).await;
-    let Carried { from, to, bytes, paused } =
-        carried.map_err(|why| Refusal::new(Errno::INTERNAL, format!("the move failed in the kernel: {why}"), ""))??;
+    let mut tries = 0;
+    let Carried { from, to, bytes, paused } = loop {
+        let task = kernel.clone();
+        let carried = kernel.runtime().spawn(async move { task.move_actor(address, to).await }).await;
+        let failed = |why| Refusal::new(Errno::INTERNAL, format!("the move failed in the kernel: {why}"), "");
+        match carried.map_err(failed)? {
+            // Somebody else moves it: that is waited for, as it takes no time.
+            Err(why) if why.errno == Errno::EXISTS && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+            carried => break carried?,
+        }
+    };
     let paused_us = u64::try_from(paused.as_micros()).unwrap_or(u64::MAX);
     Ok(Reply::Moved { from: from.0, to: to.0, bytes, paused_us })
 }

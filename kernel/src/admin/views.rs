@@ -184,8 +184,11 @@ pub(super) async fn ps_everywhere(kernel: &Arc<Kernel>) -> Reply {
         _ => Vec::new(),
     });
     for (node, row) in mine.into_iter().chain(others) {
-        // Of a group, its leader's word counts most, then the word of who holds a replica.
-        let rank = |from: u32, row: &ActorRow| (row.node == from, row.voters.contains(&from), row.index);
+        // Of a group, its leader's word counts most, then the word of who holds a replica; of an actor that moves, the word of
+        // the node on which it runs.
+        let rank = |from: u32, row: &ActorRow| {
+            (row.node == from, row.voters.contains(&from), row.index, row.state != "moving")
+        };
         match rows.get(&row.id) {
             Some((known_from, known)) if rank(*known_from, known) >= rank(node, &row) => {}
             _ => drop(rows.insert(row.id.clone(), (node, row))),

@@ -171,7 +171,7 @@ impl Kernel {
         }
         let paused = started.unwrap_or_else(|| began.elapsed());
         if trip.to == trip.address.node && trip.to == self.id() {
-            self.forget_move(trip.address, trip.mark);
+            self.forget_move(trip.address, trip.mark).await;
         }
         Ok(Carried { from: trip.from, to: trip.to, bytes, paused })
     }
@@ -296,7 +296,7 @@ impl Kernel {
         if at == self.id() {
             match item {
                 HeldItem::Plain { from, input } => self.arrive_now(from, address, input, true),
-                HeldItem::Said { said, input } => self.hear_now(said, address, input),
+                HeldItem::Said { said, input } => self.hear_now(said, address, input, false),
             }
             return None;
         }
@@ -327,13 +327,11 @@ impl Kernel {
         }
     }
 
-    fn forget_move(self: &Arc<Self>, address: Address, mark: u64) {
-        let kernel = self.clone();
-        self.runtime().spawn(async move {
-            if let Err(why) = kernel.root_command(RootCommand::ForgetMove { address, mark }).await {
-                tracing::info!(%address, %why, "the realm remembers still that an actor was elsewhere");
-            }
-        });
+    /// It is at home, where its messages come: the realm need not know more.
+    async fn forget_move(&self, address: Address, mark: u64) {
+        if let Err(why) = self.root_command(RootCommand::ForgetMove { address, mark }).await {
+            tracing::info!(%address, %why, "the realm remembers still that an actor was elsewhere");
+        }
     }
 }
 

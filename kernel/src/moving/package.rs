@@ -125,3 +125,48 @@ impl Package {
         Ok(Package { order, supervisor: rows.supervisor, process, image, mailbox, events, time_ns, heard })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Vec<u8>, Package) {
+        let row = crate::decoders::rows().into_iter().find(|row| row.0 == "a moving actor").expect("a row");
+        let package = Package::from_bytes(&row.1[0]).expect("valid bytes");
+        (row.1[0].clone(), package)
+    }
+
+    #[test]
+    fn everything_that_an_actor_is_comes_over() {
+        let (bytes, package) = sample();
+        assert_eq!(package.to_bytes(), bytes);
+        let counts: Vec<usize> = package.process.counts().iter().map(|(_, n)| *n).collect();
+        let [monitors, watchers, links, timers, calls, grants, children] = counts[..] else { panic!("{counts:?}") };
+        assert_eq!((monitors, watchers, links, timers, calls, grants, children), (0, 0, 1, 1, 1, 0, 0));
+        assert_eq!(package.process.alarms().count(), 2, "a timer and a deadline");
+        assert_eq!((package.mailbox.len(), package.events, package.time_ns), (12, 7, 8));
+        assert!(matches!(&package.mailbox[1], Input::Message(delivery) if delivery.key.is_some()));
+        assert_eq!(package.heard, [(ActorId([2; 16]), 6)]);
+        assert_eq!(package.order.parent.address, Address::actor(pando_abi::NodeId(1), ActorId([1; 16])));
+    }
+
+    #[test]
+    fn parts_of_different_actors_and_torn_bytes_are_refused() {
+        let (bytes, package) = sample();
+        for len in [0, 7, FRONT, bytes.len() - 1] {
+            assert!(Package::from_bytes(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        let mut other = bytes.clone();
+        other[8] = 9;
+        assert!(Package::from_bytes(&other).is_err(), "another version");
+        let mut stranger = package.clone();
+        stranger.order.child.id = ActorId([7; 16]);
+        assert!(Package::from_bytes(&stranger.to_bytes()).is_err());
+        let mut module = package.clone();
+        module.order.spec.module = [3; 32];
+        assert!(Package::from_bytes(&module.to_bytes()).is_err());
+        let mut lives = package;
+        lives.supervisor.restarts += 1;
+        assert!(Package::from_bytes(&lives.to_bytes()).is_err());
+    }
+}

@@ -3,7 +3,7 @@
 //! Owns: the answer. Does not know: what follows from it.
 //!
 //! 1. `true` is only said once the realm has written the move down, `false` only once it never will.
-//! 2. Whose leader is gone asks by changing the row from which the move would start. Of that and the move the realm does one.
+//! 2. Whose leader is gone, or silent, asks by changing the row from which the move would start. Of that and the move the realm does one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +19,8 @@ use crate::{
 
 /// How often it is looked whether the leader is still there.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a leader may say nothing: longer than any that goes on needs before it asks the realm.
+const SILENCE: Duration = Duration::from_secs(75);
 
 /// A move, as one of those sees it who stand still.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,7 @@ impl Kernel {
     /// Waits until it is known whether the move was made.
     pub(super) async fn verdict(self: &Arc<Self>, case: Case, words: &mut mpsc::Receiver<Word>) -> bool {
         let mut changes = self.root().changes();
+        let began = tokio::time::Instant::now();
         loop {
             if let Some(made) = self.settled(&case) {
                 return made;
@@ -63,7 +66,7 @@ impl Kernel {
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(LOOK) => {
                     let there = case.leader == self.id() || self.nodes_up().contains(&case.leader);
-                    if !there {
+                    if !there || began.elapsed() > SILENCE {
                         self.prevent(&case).await;
                     }
                 }

@@ -1,4 +1,4 @@
-//! Who runs the realm while it storms: moves replicas, drains nodes, replaces one whose disk was wiped, admits new ones.
+//! Who runs the realm while it storms: moves replicas and actors, drains nodes, replaces one whose disk was wiped, admits new ones.
 //!
 //! Owns: what is asked of the realm, and what is ordered of machines. Does not know: whether a wipe is survivable now; that is
 //! for whoever looks at all machines ([`may_wipe`]).
@@ -51,7 +51,8 @@ impl Client {
         };
         while !self.board.lock().stop {
             match self.dice.below(100) {
-                0..=44 => self.reseat(&cast).await,
+                0..=29 => self.reseat(&cast).await,
+                30..=44 => self.carry(&cast).await,
                 45..=59 => self.drain().await,
                 60..=79 if replicas >= 3 => self.replace().await,
                 80..=89 => self.admit().await,
@@ -89,6 +90,17 @@ impl Client {
         };
         // What is refused was not possible; what is not answered comes to be so anyway, or is replaced by the next wish.
         self.ask(&Request::Reseat { target, add, remove }, 1, Duration::from_secs(5)).await;
+    }
+
+    /// A plain actor goes elsewhere, if it can.
+    async fn carry(&mut self, cast: &Cast) {
+        let (witnesses, jacks) = (&cast.witnesses[cast.groups..], &cast.jacks[cast.jack_groups..]);
+        let plain: Vec<&String> = witnesses.iter().chain(jacks).collect();
+        let there = self.there();
+        if !plain.is_empty() {
+            let (target, node) = (self.dice.pick(&plain).clone(), self.dice.pick(&there));
+            self.ask(&Request::Move { target, node }, 1, Duration::from_secs(5)).await;
+        }
     }
 
     async fn drain(&mut self) {
