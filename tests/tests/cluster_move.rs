@@ -416,3 +416,45 @@ async fn an_actor_with_megabytes_of_memory_comes_over_whole() {
     }
     assert_eq!(lives_on(&asker, "store").await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leads_or_receives_a_move_may_die_in_the_middle_of_it_and_the_actor_goes_on_in_one_place() {
+    let mut realm = Realm::start(4).await;
+    let asker = realm.asker_at(1).await;
+    asker.spawn(Spawn::guest("tally").on(2).name("hits")).await;
+    let mut value = 0;
+    for (round, delay_ms) in [0, 3, 6, 12].into_iter().enumerate() {
+        // It is reached by n2, and lives on n3 or n4; it shall go to the other one of these.
+        moves_at_last(&asker, "hits", 3).await;
+        let mover = realm.asker_at(1).await;
+        let going = tokio::spawn(async move { try_move(&mover, "hits", 4).await.map(|_| ()) });
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        let dies = if round % 2 == 0 { 2 } else { 4 };
+        realm.kill(dies);
+        let told = going.await.expect("a mover");
+        let node = until("it goes on", PATIENCE, async || {
+            let rows = asker.ps().await;
+            let runs: Vec<u32> =
+                rows.iter().filter(|row| row.name == "hits" && row.state == "running").map(|row| row.node).collect();
+            if runs.is_empty() && dies == 4 && told.is_ok() {
+                return Some(4);
+            }
+            (runs.len() == 1).then(|| runs[0])
+        })
+        .await;
+        realm.boot(&[dies]).await;
+        if node == dies {
+            // It had arrived, and ended with the node.
+            until("its name is free", PATIENCE, async || {
+                asker.names().await.iter().all(|row| row.name != "hits").then_some(())
+            })
+            .await;
+            asker.spawn(Spawn::guest("tally").on(2).name("hits")).await;
+            value = 0;
+            continue;
+        }
+        value += 1;
+        let counted = until("it answers", PATIENCE, async || asker.try_call("hits add").await.ok()).await;
+        assert_eq!(counted.number(), value, "round {round}: nothing is lost, and nobody else counts");
+    }
+}
