@@ -30,6 +30,12 @@ pub fn page(document: &Value, figures: &Figures, pictures: &[String]) -> String 
     if document["quick"] == true {
         page.push_str("A quick run: the work of each row was a fiftieth of the usual, and so are the numbers of actors and groups.\n");
     }
+    let busy = text(&document["load"]["before"]).split(' ').next().and_then(|n| n.parse::<f64>().ok());
+    if busy.is_some_and(|load| load > 0.5) {
+        page.push_str(
+            "Other work ran on the same machine: the ratios say where things stand, not how far apart they are.\n",
+        );
+    }
     let versions = document["peers"].as_object().into_iter().flatten();
     let versions: Vec<String> = versions.map(|(name, version)| format!("{name} {}", text(version))).collect();
     if !versions.is_empty() {
@@ -60,4 +66,35 @@ pub fn page(document: &Value, figures: &Figures, pictures: &[String]) -> String 
         let _ = write!(page, "\n![{title}]({picture})\n");
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        duel::Duel,
+        figures::{Better, Target},
+    };
+
+    #[test]
+    fn a_page_has_every_row_what_falls_short_and_whether_the_machine_was_quiet() {
+        let mut figures = Figures::new(Vec::new());
+        let duel = Duel { ours: vec![1.0, 2.0, 3.0], theirs: Ok(vec![4.0]) };
+        let peer = ("a peer", Target::Times(3.0));
+        figures.versus("a", "calls", ("calls/s", Better::More), peer, duel).note("8 B");
+        let document = |load: &str| json!({ "load": { "before": load, "after": load }, "runs": 3, "quick": false });
+        let page = page(&document("3.10 2.00 1.00"), &figures, &["results/a-b.svg".into()]);
+        for part in [
+            "| calls | 2.00 (1.00 .. 3.00) calls/s | a peer 4.00 | 0.50x | 3.00x | short |",
+            "- *calls*: 8 B.",
+            "- calls: 0.50x of a peer, wanted 3.00x",
+            "![a b](results/a-b.svg)",
+            "Other work ran on the same machine",
+        ] {
+            assert!(page.contains(part), "{part} is missing in:\n{page}");
+        }
+        assert!(!super::page(&document("0.10 0.20 0.30"), &figures, &[]).contains("Other work"));
+    }
 }

@@ -79,7 +79,12 @@ impl Peers {
         if !path.is_file() {
             return Err("is not installed: run the peers' `install.sh rust`".to_owned());
         }
-        self.versions.entry(program.to_owned()).or_insert_with(|| "as in its Cargo.toml".into());
+        let name = program.trim_end_matches("peer");
+        let manifest =
+            self.script("rustpeers/Cargo.toml").and_then(|p| std::fs::read_to_string(p).map_err(|e| e.to_string()));
+        let line = manifest.iter().flat_map(|text| text.lines()).find(|line| line.starts_with(&format!("{name} =")));
+        let version = line.and_then(|line| line.split("\"=").nth(1)).and_then(|rest| rest.split('"').next());
+        self.versions.insert(name.to_owned(), version.unwrap_or("of unknown version").to_owned());
         let mut command = Command::new(path);
         command.arg(bench).env("ANCHOR_REPS", runs.to_string()).env("ANCHOR_SCALE", percent.to_string());
         figures(&output(&mut command)?)
