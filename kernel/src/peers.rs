@@ -206,7 +206,7 @@ impl Kernel {
         self.calls().waiting.lock().retain(|_, (asked, _)| *asked != node);
         self.groups().peer_down(node);
         for cell in self.cells().all() {
-            if cell.is_far() && cell.push(Input::NodeDown { node: node.0 }).is_ok() {
+            if cell.is_far() && cell.push(Input::NodeDown { node: node.0 }).is_ok_and(|first| first) {
                 self.wake(&cell);
             }
         }

@@ -12,7 +12,7 @@ use pando_raft::blocking;
 use pando_transport::{Channel, SendError};
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, Way},
     input::{Action, Delivery, Input, SpawnOrder, Standing, exit, undeliverable},
     lanes::LaneItem,
     launch,
@@ -40,14 +40,31 @@ impl Kernel {
         }
     }
 
+    /// The same for a plain actor, which remembers the way to whom it sent last.
+    #[inline]
+    pub fn deliver_along(self: &Arc<Self>, way: &mut Way, from: Address, to: Address, input: Input) {
+        if to.home != Home::Node || to.node != self.id() {
+            return self.deliver(from, to, input);
+        }
+        let Some(cell) = way.take(to.id, self.cells()) else { return self.not_taken(to, Errno::DEAD, input) };
+        match cell.push(input) {
+            Ok(true) => self.scheduler().wake_owned(cell),
+            Ok(false) => way.keep(cell),
+            Err((errno, input)) => self.not_taken(to, errno, input),
+        }
+    }
+
     fn deliver_here(self: &Arc<Self>, to: Address, input: Input) {
-        let (errno, input) = match self.cells().get(to.id) {
-            Some(cell) => match cell.push(input) {
-                Ok(()) => return self.wake(&cell),
-                Err(refused) => refused,
-            },
-            None => (Errno::DEAD, input),
-        };
+        let Some(cell) = self.cells().get(to.id) else { return self.not_taken(to, Errno::DEAD, input) };
+        match cell.push(input) {
+            Ok(true) => self.scheduler().wake_owned(cell),
+            Ok(false) => {}
+            Err((errno, input)) => self.not_taken(to, errno, input),
+        }
+    }
+
+    /// An actor of this node does not take it.
+    fn not_taken(self: &Arc<Self>, to: Address, errno: Errno, input: Input) {
         // How it ended is known for a while, and better than that it did.
         if let (Errno::DEAD, Input::Watch { watcher: who, .. } | Input::Link { peer: who, .. }, Some(exit)) =
             (errno, &input, self.cells().end_of(to.id))
@@ -59,7 +76,7 @@ impl Kernel {
 
     fn deliver_to_group(self: &Arc<Self>, from: Address, to: Address, input: Input) {
         match input {
-            Input::Message(delivery) if delivery.flags & call_flags::QUERY != 0 => self.query(to, *delivery),
+            Input::Message(delivery) if delivery.flags & call_flags::QUERY != 0 => self.query(to, delivery),
             input => {
                 let item = LaneItem { from, input, stamp: None, fate: None };
                 if let Err(item) = self.lanes().push(to.id, item) {
@@ -75,7 +92,7 @@ impl Kernel {
             // The realm service does not end while its node lives, so there is nothing to watch.
             service::REALM => {
                 if let Input::Message(delivery) = input {
-                    self.serve_realm(*delivery);
+                    self.serve_realm(delivery);
                 }
             }
             _ => self.undelivered(to, &input, Errno::DEAD),
@@ -218,7 +235,7 @@ impl Kernel {
         let hash = pando_abi::ModuleHash(order.spec.module);
         let id = order.child.id;
         // The same id is the same spawn, also when what it started has ended.
-        if self.cells().end_of(id).is_some() {
+        if self.cells().has_ended(id) {
             return;
         }
         if self.cells().get(id).is_some() {
@@ -250,7 +267,7 @@ impl Kernel {
             self.runtime().spawn(async move { kernel.query_here(to, delivery).await });
             return;
         }
-        let input = Input::Message(Box::new(delivery));
+        let input = Input::Message(delivery);
         let voters = match self.whereabouts(to.id) {
             crate::lanes::Whereabouts::At(voters) => voters,
             _ => return self.undelivered(to, &input, Errno::DEAD),
@@ -269,7 +286,7 @@ impl Kernel {
                 Ok(index) => index,
                 Err(why) => {
                     tracing::debug!(group = %to.id, %why, "no linear read");
-                    return self.undelivered(to, &Input::Message(Box::new(delivery)), Errno::NO_QUORUM);
+                    return self.undelivered(to, &Input::Message(delivery), Errno::NO_QUORUM);
                 }
             }
         } else {
@@ -294,7 +311,7 @@ impl Kernel {
                         }
                     }
                 }
-                None => kernel.undelivered(to, &Input::Message(Box::new(delivery)), Errno::DEAD),
+                None => kernel.undelivered(to, &Input::Message(delivery), Errno::DEAD),
             }
         });
         if let Err(why) = worked.await {
