@@ -19,6 +19,7 @@ use crate::{
     guest::State,
     hot::Hot,
     image::{self, Rested},
+    packed,
     table::Table,
 };
 
@@ -33,8 +34,10 @@ pub struct Actor {
 }
 
 enum Form {
+    /// Before its first event.
+    Born(Box<State>),
     Hot(Box<Hot>),
-    /// The bytes of an image.
+    /// See [`packed`].
     Cold(Box<[u8]>),
 }
 
@@ -49,9 +52,7 @@ impl Actor {
         if let (Some(why), true) = (module.no_image(), birth.undo) {
             return Err(Exit::new(ExitKind::BadModule, format!("the actor's faults could not be undone: {why}")));
         }
-        let rested =
-            Rested { memory_bytes: module.base.size(), globals: module.base_globals.clone(), delta: Vec::new() };
-        let form = Form::Cold(image::seal(&State::new(&birth), &rested));
+        let form = Form::Born(Box::new(State::new(&birth)));
         Ok(Actor { module: module.clone(), limits, form, ended: None })
     }
 
@@ -60,9 +61,15 @@ impl Actor {
         &self.module
     }
 
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Handles an event as a transaction.
     ///
     /// What the guest asked for is appended to `effects`; after a fault only its log lines are.
+    #[inline]
     pub fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
         self.run(|hot, module, limits| hot.handle(module, limits, event, effects))
     }
@@ -77,6 +84,7 @@ impl Actor {
         self.run(|hot, module, limits| hot.query(module, limits, event, effects))
     }
 
+    #[inline]
     fn run(&mut self, run: impl FnOnce(&mut Hot, &Module, &Limits) -> (Handled, bool)) -> Handled {
         if let Some(exit) = &self.ended {
             return Handled { end: Some((**exit).clone()), ..Handled::default() };
@@ -96,7 +104,11 @@ impl Actor {
     pub fn image(&mut self) -> Result<Image, ImageError> {
         self.may_rest()?;
         let rest = match &mut self.form {
-            Form::Cold(rest) => rest.clone(),
+            Form::Born(state) => image::seal(state, &Rested::newborn(&self.module)),
+            Form::Cold(rest) => {
+                let (state, rested) = open(rest, &self.module).map_err(|exit| ImageError::Ended(exit.message))?;
+                image::seal(&state, &rested)
+            }
             Form::Hot(hot) => hot.seal(&self.module),
         };
         Ok(Image::from_parts(self.module.hash(), rest))
@@ -180,14 +192,15 @@ impl Actor {
     /// It lives on another node from now on: there its children are born that name none.
     ///
     /// # Errors
-    /// If it was cold and its bytes are no image.
+    /// If it was cold and its bytes are broken.
     pub fn settle(&mut self, node: NodeId) -> Result<(), ImageError> {
         match &mut self.form {
+            Form::Born(state) => state.node = node,
             Form::Hot(hot) => hot.shell.store.data_mut().state.node = node,
             Form::Cold(rest) => {
-                let (mut state, rested) = image::open(rest)?;
+                let (mut state, rested) = open(rest, &self.module).map_err(|exit| ImageError::Ended(exit.message))?;
                 state.node = node;
-                *rest = image::seal(&state, &rested);
+                *rest = packed::pack(&state, &rested);
             }
         }
         Ok(())
@@ -225,8 +238,9 @@ impl Actor {
     /// Bytes of linear memory.
     pub fn memory_bytes(&self) -> u64 {
         match &self.form {
+            Form::Born(_) => self.module.memory_bytes(),
             Form::Hot(hot) => hot.shell.size() as u64,
-            Form::Cold(rest) => image::open(rest).map_or(0, |(_, rested)| rested.memory_bytes as u64),
+            Form::Cold(rest) => open(rest, &self.module).map_or(0, |(_, rested)| rested.memory_bytes as u64),
         }
     }
 
@@ -244,6 +258,7 @@ impl Actor {
     /// Bytes that it takes at rest; `None` while it is hot.
     pub fn cold_bytes(&self) -> Option<usize> {
         match &self.form {
+            Form::Born(_) => Some(size_of::<Actor>() + size_of::<State>()),
             Form::Cold(rest) => Some(size_of::<Actor>() + rest.len()),
             Form::Hot(_) => None,
         }
@@ -251,8 +266,9 @@ impl Actor {
 
     fn table(&self) -> Cow<'_, Table> {
         match &self.form {
+            Form::Born(state) => Cow::Borrowed(&state.table),
             Form::Hot(hot) => Cow::Borrowed(&hot.state().table),
-            Form::Cold(rest) => Cow::Owned(image::open(rest).map(|(state, _)| state.table).unwrap_or_default()),
+            Form::Cold(rest) => Cow::Owned(open(rest, &self.module).map(|(state, _)| state.table).unwrap_or_default()),
         }
     }
 
@@ -266,18 +282,32 @@ impl Actor {
 }
 
 impl Form {
+    #[inline]
     fn wake(&mut self, module: &Module, limits: &Limits) -> Result<&mut Hot, Exit> {
-        if let Form::Cold(rest) = self {
-            let broken = |e: ImageError| Exit::new(ExitKind::BadModule, e.to_string());
-            let (state, rested) = image::open(rest).map_err(broken)?;
-            *self = Form::Hot(Box::new(Hot::wake(module, limits, state, &rested)?));
+        match self {
+            Form::Hot(_) => {}
+            Form::Born(state) => {
+                // No instance may be had now: then it is not born yet.
+                let hot = Hot::wake(module, limits, (**state).clone(), &Rested::newborn(module))?;
+                *self = Form::Hot(Box::new(hot));
+            }
+            Form::Cold(rest) => {
+                let (state, rested) = open(rest, module)?;
+                *self = Form::Hot(Box::new(Hot::wake(module, limits, state, &rested)?));
+            }
         }
         match self {
             Form::Hot(hot) => Ok(hot),
-            #[expect(clippy::unreachable, reason = "what was cold has become hot a line above")]
-            Form::Cold(_) => unreachable!("it was woken above"),
+            #[expect(clippy::unreachable, reason = "what was not hot has become so above")]
+            Form::Born(_) | Form::Cold(_) => unreachable!("it was woken above"),
         }
     }
+}
+
+/// What was put to sleep.
+fn open(rest: &[u8], module: &Module) -> Result<(State, Rested), Exit> {
+    let broken = || Exit::new(ExitKind::BadModule, "the actor's own bytes are broken");
+    packed::unpack(rest, module.globals).ok_or_else(broken)
 }
 
 impl Drop for Actor {

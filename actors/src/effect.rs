@@ -7,6 +7,23 @@ use pando_abi::{Address, Rights, SpawnSpec};
 
 use crate::{Body, Capability, Handles, Message};
 
+/// A new actor or group, as a handler asked for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spawn {
+    /// Its address.
+    pub child: Address,
+    /// What was asked for. The module is filled in; so are the replicas of a group's child.
+    pub spec: SpawnSpec,
+    /// Body of its `start` event.
+    pub args: Body,
+    /// Handles of its `start` event.
+    pub handles: Handles,
+    /// Its handle 1.
+    pub parent: Capability,
+    /// Its handle 2.
+    pub realm: Option<Capability>,
+}
+
 /// One thing that a handler asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
@@ -40,20 +57,7 @@ pub enum Effect {
         message: Message,
     },
     /// A new actor or group.
-    Spawn {
-        /// Its address.
-        child: Address,
-        /// What was asked for. The module is filled in; so are the replicas of a group's child.
-        spec: SpawnSpec,
-        /// Body of its `start` event.
-        args: Body,
-        /// Handles of its `start` event.
-        handles: Handles,
-        /// Its handle 1.
-        parent: Capability,
-        /// Its handle 2.
-        realm: Option<Capability>,
-    },
+    Spawn(Box<Spawn>),
     /// End of another actor, or of the asker itself.
     Kill {
         /// Whose.

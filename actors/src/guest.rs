@@ -7,7 +7,7 @@
 //! 2. Time and randomness come from the event alone.
 
 use pando_abi::{ActorId, Address, Handle, ModuleHash, NodeId, Rights, limits};
-use wasmtime::{Memory, ResourceLimiter};
+use wasmtime::{Memory, ResourceLimiter, WasmBacktrace};
 
 use crate::{
     Capability, Effect, Event, Tally,
@@ -112,6 +112,8 @@ pub(crate) struct Guest {
     pub(crate) tally: Tally,
     pub(crate) lines: usize,
     pub(crate) stop: Option<Stop>,
+    /// A backtrace of nothing: what has one is not traced.
+    pub(crate) no_trace: Option<WasmBacktrace>,
     /// Epoch ticks that passed inside this handler.
     pub(crate) ticks: u32,
     /// Elements of all tables of the instance.
@@ -142,12 +144,14 @@ impl Guest {
             tally: Tally::default(),
             lines: 0,
             stop: None,
+            no_trace: None,
             ticks: 0,
             table_elements: 0,
         }
     }
 
     /// Takes up the context of an event.
+    #[inline]
     pub(crate) fn begin(&mut self, event: &Event<'_>, query: bool) {
         self.phase = Phase::Quiet;
         self.query = query;

@@ -124,8 +124,15 @@ fn enter(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i6
     match no {
         No::Luck(errno) => Ok(i64::from(errno.as_return())),
         No::Stop(stop) => {
-            caller.data_mut().stop = Some(stop);
-            Err(wasmtime::Error::new(Stopped))
+            let guest = caller.data_mut();
+            // Nobody asks where an actor was that exits, and to find out costs more than all else of it.
+            let traced = if matches!(stop, Stop::Exit { .. }) { guest.no_trace.take() } else { None };
+            guest.stop = Some(stop);
+            let error = wasmtime::Error::new(Stopped);
+            Err(match traced {
+                Some(trace) => error.context(trace),
+                None => error,
+            })
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     Body, Capability, Effect, Event, Exit, Handled, Handles, Limits, Module, Tally, delta,
     guest::State,
     image::{self, Rested},
-    root,
+    packed, root,
     shadow::{Area, Shadow},
     shell::Shell,
     transaction::{self, Door, Ran},
@@ -107,6 +107,7 @@ impl Hot {
         guest.limits = *limits;
         let undo = state.undo;
         guest.state = state;
+        shell.forget_trace();
         shell.grow_to(rested.memory_bytes)?;
         let fits = fill(shell.memory_mut()).and_then(|()| shell.set_globals(&rested.globals));
         if fits.is_none() {
@@ -141,15 +142,18 @@ impl Hot {
     }
 
     /// The actor's state beside memory and globals.
+    #[inline]
     pub(crate) fn state(&self) -> &State {
         &self.shell.store.data().state
     }
 
+    #[inline]
     fn state_mut(&mut self) -> &mut State {
         &mut self.shell.store.data_mut().state
     }
 
     /// Handles an event. The second: has the actor ended?
+    #[inline]
     pub(crate) fn handle(
         &mut self,
         module: &Module,
@@ -270,7 +274,7 @@ impl Hot {
     /// The bytes of the actor at rest, and the shell as new.
     pub(crate) fn sleep(mut self, module: &Module) -> (Box<[u8]>, Option<Shell>) {
         let rested = self.rest(module);
-        let bytes = image::seal(self.state(), &rested);
+        let bytes = packed::pack(self.state(), &rested);
         *self.state_mut() = State::default();
         let clean = delta::revert(&rested.delta, &module.base, self.shell.memory_mut())
             .and_then(|()| self.shell.set_globals(&module.base_globals));
@@ -313,6 +317,7 @@ impl Hot {
     }
 
     /// A good event has been handled.
+    #[inline]
     fn note(&mut self, module: &Module, event: &Event<'_>, fuel: u64) {
         let Some(undo) = &mut self.undo else { return };
         undo.noted.push(Noted::new(event));

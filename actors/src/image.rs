@@ -15,7 +15,7 @@ use pando_abi::{ActorId, Address, Handle, Home, ModuleHash, NodeId, limits};
 use rkyv::{Archive, Deserialize, Serialize, rancor, util::AlignedVec};
 
 use crate::{
-    Capability,
+    Capability, Module,
     guest::State,
     table::{Kind, Table},
 };
@@ -103,6 +103,13 @@ pub(crate) struct Rested {
     pub(crate) memory_bytes: usize,
     pub(crate) globals: Vec<u128>,
     pub(crate) delta: Vec<u8>,
+}
+
+impl Rested {
+    /// Of an actor before its first event.
+    pub(crate) fn newborn(module: &Module) -> Rested {
+        Rested { memory_bytes: module.base.size(), globals: module.base_globals.clone(), delta: Vec::new() }
+    }
 }
 
 fn malformed<T>(why: impl Into<String>) -> Result<T, ImageError> {

@@ -5,6 +5,7 @@
 //! 1. An item that others send is refused when it would break a bound; the refuser gets it back and tells its sender.
 //! 2. What the actor itself asked for (replies, timers, downs) is never refused: those have limits where they are asked for.
 //! 3. Items leave in the order in which they came.
+//! 4. What was taken into a [`Hand`] counts against the bounds until it has been handled and the mailbox is asked again.
 
 use std::collections::VecDeque;
 
@@ -15,17 +16,61 @@ use pando_abi::planted::{Bug, planted};
 #[derive(Debug)]
 pub struct Mailbox<T> {
     items: VecDeque<Waiting<T>>,
-    count: usize,
-    bytes: usize,
-    count_max: usize,
-    bytes_max: usize,
+    count: u32,
+    bytes: u32,
+    count_max: u32,
+    bytes_max: u32,
+}
+
+/// What an actor has taken out of its mailbox and not handled yet: one lock for many items.
+#[derive(Debug)]
+pub struct Hand<T> {
+    items: VecDeque<Waiting<T>>,
+    /// Of those that were handled since the mailbox was asked: how many count against its bounds, and their bytes.
+    handled: (u32, u32),
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     item: T,
     /// `None`: counts against no bound.
-    bytes: Option<usize>,
+    bytes: Option<u32>,
+}
+
+impl<T> Default for Hand<T> {
+    fn default() -> Hand<T> {
+        Hand { items: VecDeque::new(), handled: (0, 0) }
+    }
+}
+
+impl<T> Hand<T> {
+    /// The oldest item.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        let Waiting { item, bytes } = self.items.pop_front()?;
+        if let Some(bytes) = bytes {
+            self.handled.0 += 1;
+            self.handled.1 += bytes;
+        }
+        Some(item)
+    }
+
+    /// Puts in what the actor asked for, behind the others.
+    #[inline]
+    pub fn push(&mut self, item: T) {
+        self.items.push_back(Waiting { item, bytes: None });
+    }
+
+    /// How many items are left.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Is nothing left?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
 }
 
 impl<T> Default for Mailbox<T> {
@@ -37,14 +82,19 @@ impl<T> Default for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// An empty one with these bounds.
     pub fn new(count_max: usize, bytes_max: usize) -> Mailbox<T> {
+        let bound = |max: usize| u32::try_from(max).unwrap_or(u32::MAX);
+        let (count_max, bytes_max) = (bound(count_max), bound(bytes_max));
         Mailbox { items: VecDeque::new(), count: 0, bytes: 0, count_max, bytes_max }
     }
 
     /// Puts in what somebody else sent. It comes back if there is no room.
+    #[inline]
     pub fn push(&mut self, item: T, bytes: usize) -> Result<(), T> {
-        if self.count >= self.count_max || bytes > self.bytes_max - self.bytes {
+        let room = self.bytes_max - self.bytes;
+        let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= room && self.count < self.count_max)
+        else {
             return Err(item);
-        }
+        };
         self.count += 1;
         self.bytes += bytes;
         self.items.push_back(Waiting { item, bytes: Some(bytes) });
@@ -53,6 +103,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Puts in what the actor asked for. The size is for the record only: see invariant 2.
+    #[inline]
     pub fn push_system(&mut self, item: T, _bytes: usize) {
         self.items.push_back(Waiting { item, bytes: None });
     }
@@ -62,15 +113,55 @@ impl<T> Mailbox<T> {
         let Waiting { item, bytes } =
             if planted(Bug::NewestFirst) { self.items.pop_back()? } else { self.items.pop_front()? };
         if let Some(bytes) = bytes {
-            assert!(self.count > 0 && self.bytes >= bytes);
-            self.count -= 1;
-            self.bytes -= bytes;
+            self.release((1, bytes));
         }
-        // A burst should not hold its room for ever.
-        if self.items.is_empty() && self.items.capacity() > 256 {
-            self.items = VecDeque::new();
+        if self.items.is_empty() {
+            self.shrink(0);
         }
         Some(item)
+    }
+
+    /// Gives back the room of what was handled of `hand`, and if that is empty puts everything into it that waits.
+    #[inline]
+    pub fn deal(&mut self, hand: &mut Hand<T>) {
+        self.release(std::mem::take(&mut hand.handled));
+        if hand.items.is_empty() {
+            std::mem::swap(&mut self.items, &mut hand.items);
+            self.shrink(hand.items.len());
+            if planted(Bug::NewestFirst) {
+                hand.items.make_contiguous().reverse();
+            }
+        }
+    }
+
+    /// Takes back what is left in `hand`: it waits again, before what has come since.
+    pub fn take_back(&mut self, hand: &mut Hand<T>) {
+        self.release(std::mem::take(&mut hand.handled));
+        if !hand.items.is_empty() {
+            hand.items.append(&mut self.items);
+            std::mem::swap(&mut self.items, &mut hand.items);
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, (count, bytes): (u32, u32)) {
+        assert!(self.count >= count && self.bytes >= bytes);
+        self.count -= count;
+        self.bytes -= bytes;
+    }
+
+    /// A burst should not hold its room for ever. `now`: how many have been waiting.
+    fn shrink(&mut self, now: usize) {
+        if self.items.capacity() > 256.max(4 * now) {
+            self.items = VecDeque::new();
+        }
+    }
+
+    /// Keeps no room for items, if there are none.
+    pub fn rest(&mut self) {
+        if self.items.is_empty() {
+            self.items = VecDeque::new();
+        }
     }
 
     /// The oldest items, at most `max`, appended to `out`. How many there were.
@@ -94,13 +185,14 @@ impl<T> Mailbox<T> {
     }
 
     /// Does nothing wait?
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// Bytes that count against the bound.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes as usize
     }
 }
 
@@ -138,6 +230,46 @@ mod tests {
         assert_eq!(mailbox.bytes(), 100);
         mailbox.pop();
         assert_eq!(mailbox.bytes(), 40);
+    }
+
+    #[test]
+    fn what_is_in_the_hand_counts_until_it_is_handled_and_comes_before_what_came_later() {
+        let (mut mailbox, mut hand) = (Mailbox::new(2, 100), Hand::default());
+        mailbox.push("a", 60).unwrap();
+        mailbox.push("b", 40).unwrap();
+        mailbox.deal(&mut hand);
+        assert_eq!((mailbox.len(), hand.len(), mailbox.push("c", 1)), (0, 2, Err("c")));
+        assert_eq!(hand.pop(), Some("a"));
+        assert_eq!(mailbox.push("c", 1), Err("c"), "the mailbox has not been asked");
+        mailbox.deal(&mut hand);
+        mailbox.push("c", 60).unwrap();
+        mailbox.deal(&mut hand);
+        assert_eq!((hand.pop(), hand.pop()), (Some("b"), None));
+        mailbox.deal(&mut hand);
+        assert_eq!((hand.pop(), hand.is_empty(), mailbox.bytes()), (Some("c"), true, 60));
+        mailbox.deal(&mut hand);
+        assert_eq!((mailbox.bytes(), mailbox.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn what_is_taken_back_from_the_hand_comes_before_what_came_later_and_counts_as_before() {
+        let (mut mailbox, mut hand) = (Mailbox::new(3, 100), Hand::default());
+        mailbox.push("a", 10).unwrap();
+        mailbox.push("b", 20).unwrap();
+        mailbox.deal(&mut hand);
+        hand.push("due");
+        assert_eq!(hand.pop(), Some("a"));
+        mailbox.push("c", 30).unwrap();
+        mailbox.push_system("reply", 1);
+        mailbox.take_back(&mut hand);
+        assert!(hand.is_empty());
+        assert_eq!(mailbox.iter().copied().collect::<Vec<_>>(), ["b", "due", "c", "reply"]);
+        assert_eq!(mailbox.bytes(), 50);
+        mailbox.push("d", 50).unwrap();
+        assert_eq!(mailbox.push("e", 1), Err("e"));
+        mailbox.take_back(&mut hand);
+        let all: Vec<_> = std::iter::from_fn(|| mailbox.pop()).collect();
+        assert_eq!((all, mailbox.bytes()), (vec!["b", "due", "c", "reply", "d"], 0));
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! What travels between actors: bytes, and capabilities beside them.
 //!
-//! 1. A small body and no handles cost no allocation.
+//! 1. A message is small to move; what it says stays where it was put. No bytes and no handles cost no allocation.
 
 use std::ops::Deref;
 
-use smallvec::SmallVec;
-
 use crate::Capability;
 
-/// Bytes of a message. Up to 64 stand in place.
+/// Bytes of a message. Two words: a message is moved often between a sender's memory and a receiver's.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Body(SmallVec<[u8; 64]>);
+pub struct Body(Box<[u8]>);
 
 impl Body {
     /// No bytes.
@@ -18,21 +16,23 @@ impl Body {
         Body::default()
     }
     /// A copy of `bytes`.
+    #[inline]
     pub fn from_slice(bytes: &[u8]) -> Body {
-        Body(SmallVec::from_slice(bytes))
+        Body(bytes.into())
     }
-    /// Takes the bytes over, without a copy if there are many.
+    /// Takes the bytes over.
     pub fn from_vec(bytes: Vec<u8>) -> Body {
-        if bytes.len() <= 64 { Body::from_slice(&bytes) } else { Body(SmallVec::from_vec(bytes)) }
+        Body(bytes.into())
     }
-    /// Gives the bytes away, without a copy if there are many.
+    /// Gives the bytes away.
     pub fn into_vec(self) -> Vec<u8> {
-        self.0.into_vec()
+        self.0.into()
     }
 }
 
 impl Deref for Body {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.0
     }
@@ -40,7 +40,7 @@ impl Deref for Body {
 
 impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
@@ -58,7 +58,7 @@ impl From<Vec<u8>> for Body {
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
+        write!(f, "\"{}\"", self.escape_ascii())
     }
 }
 

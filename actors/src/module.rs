@@ -59,7 +59,14 @@ pub struct Module {
     pub(crate) layout: Option<Layout>,
     pub(crate) base: Base,
     pub(crate) base_globals: Vec<u128>,
-    shells: Mutex<Vec<Shell>>,
+    shells: Mutex<Pool>,
+}
+
+/// Warm shells with their sizes, and the sum of those.
+#[derive(Default)]
+struct Pool {
+    shells: Vec<(usize, Shell)>,
+    bytes: usize,
 }
 
 impl Module {
@@ -97,13 +104,15 @@ impl Module {
     /// A shell whose memory is at its base and has at most `size` bytes.
     pub(crate) fn take_shell(&self, size: usize) -> Result<Shell, Exit> {
         let warm = {
-            let mut shells = self.shells.lock();
-            let exact = shells.iter().rposition(|s| s.size() == size);
-            let at = exact.or_else(|| shells.iter().rposition(|s| s.size() < size));
-            at.map(|at| shells.swap_remove(at))
+            let mut pool = self.shells.lock();
+            let exact = pool.shells.iter().rposition(|(has, _)| *has == size);
+            let at = exact.or_else(|| pool.shells.iter().rposition(|(has, _)| *has < size));
+            let warm = at.map(|at| pool.shells.swap_remove(at));
+            pool.bytes -= warm.as_ref().map_or(0, |(has, _)| *has);
+            warm
         };
         match warm {
-            Some(shell) => Ok(shell),
+            Some((_, shell)) => Ok(shell),
             None => Shell::new(self),
         }
     }
@@ -117,10 +126,11 @@ impl Module {
 
     /// Gives a shell back, whose memory is at its base.
     pub(crate) fn put_shell(&self, shell: Shell) {
-        let mut shells = self.shells.lock();
-        let bytes: usize = shells.iter().map(Shell::size).sum();
-        if shells.len() < SHELLS_MAX && bytes + shell.size() <= SHELL_BYTES_MAX {
-            shells.push(shell);
+        let size = shell.size();
+        let mut pool = self.shells.lock();
+        if pool.shells.len() < SHELLS_MAX && pool.bytes + size <= SHELL_BYTES_MAX {
+            pool.bytes += size;
+            pool.shells.push((size, shell));
         }
     }
 }
@@ -166,7 +176,7 @@ pub(crate) fn load(
         layout: facts.layout,
         base: Base::capture(&[]),
         base_globals: Vec::new(),
-        shells: Mutex::new(Vec::new()),
+        shells: Mutex::default(),
     };
     // A trap here is a data or element segment that does not fit: the first instance says so.
     let mut shell = Shell::instantiate(&module).map_err(instantiate)?;

@@ -9,7 +9,7 @@
 //!    puts an actor in or takes it out writes the memory whole, and forgets the marks.
 
 use pando_abi::{ExitKind, call::exports};
-use wasmtime::{AsContext, AsContextMut, Global, Memory, Store, TypedFunc, UpdateDeadline, V128, Val};
+use wasmtime::{AsContext, AsContextMut, Global, Memory, Store, TypedFunc, UpdateDeadline, V128, Val, WasmBacktrace};
 
 use crate::{
     Class, Exit, Module, Verdict,
@@ -86,6 +86,14 @@ impl Shell {
         Ok(Shell { store, memory, receive, inbox, start, export_state, import_state, globals: globals.into() })
     }
 
+    /// The next exit needs no backtrace. Called while the guest does not run, so that there is nothing to trace.
+    pub(crate) fn forget_trace(&mut self) {
+        if self.store.data().no_trace.is_none() {
+            let nothing = WasmBacktrace::capture(&self.store);
+            self.store.data_mut().no_trace = Some(nothing);
+        }
+    }
+
     /// Bytes of memory.
     pub(crate) fn size(&self) -> usize {
         self.memory.data_size(&self.store)
@@ -97,6 +105,7 @@ impl Shell {
     }
 
     /// The memory, to write.
+    #[inline]
     pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
         self.memory.data_mut(&mut self.store)
     }
@@ -162,7 +171,12 @@ impl Shell {
             return None;
         }
         for (global, value) in self.globals.iter().zip(values) {
-            let value = match global.get(&mut self.store) {
+            let now = global.get(&mut self.store);
+            // To write costs more than to look.
+            if bits(now) == *value {
+                continue;
+            }
+            let value = match now {
                 Val::I32(_) => Val::I32(*value as i32),
                 Val::I64(_) => Val::I64(*value as i64),
                 Val::F32(_) => Val::F32(*value as u32),
@@ -192,6 +206,7 @@ impl Shell {
     }
 
     /// Fuel that is left; of a plain actor 0.
+    #[inline]
     pub(crate) fn fuel(&self) -> u64 {
         self.store.as_context().get_fuel().unwrap_or(0)
     }

@@ -103,11 +103,13 @@ impl Table {
     }
 
     /// How many more there is room for.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         limits::HANDLES_MAX - self.held
     }
 
     /// What a handle stands for, if it is held.
+    #[inline]
     pub(crate) fn get(&self, handle: Handle) -> Option<&Capability> {
         match self.slots.get(handle.slot() as usize) {
             Some(Slot::Held { generation, capability }) if u32::from(*generation) == handle.generation() => {
@@ -166,6 +168,7 @@ impl Table {
     }
 
     /// Takes an id back. Was it out?
+    #[inline]
     pub(crate) fn close(&mut self, kind: Kind, id: u64) -> bool {
         match self.open[kind as usize].binary_search(&id) {
             Ok(at) => {
@@ -183,6 +186,7 @@ impl Table {
     }
 
     /// Where the log is now.
+    #[inline]
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.log.len())
     }
@@ -228,6 +232,7 @@ impl Table {
     }
 
     /// What was done stays done.
+    #[inline]
     pub(crate) fn forget_log(&mut self) {
         self.log.clear();
     }

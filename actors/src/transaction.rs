@@ -25,6 +25,7 @@ pub(crate) enum Ran {
 }
 
 /// Notes what an event says by itself. Not undone.
+#[inline]
 pub(crate) fn arrive(table: &mut Table, event: &Event<'_>) {
     let kind = match event.kind {
         EventKind::Reply => Kind::Call,
@@ -36,6 +37,7 @@ pub(crate) fn arrive(table: &mut Table, event: &Event<'_>) {
 }
 
 /// Why an event cannot be given to the guest, if it cannot.
+#[inline]
 pub(crate) fn refusal(table: &Table, event: &Event<'_>) -> Option<Errno> {
     let brought = event.handles.len() + usize::from(event.reply.is_some());
     if event.handles.len() > limits::MESSAGE_HANDLES_MAX || event.body.len() > limits::MESSAGE_BYTES_MAX {
@@ -57,6 +59,7 @@ pub(crate) enum Door<'a> {
 }
 
 /// Runs the guest on an event that is not refused. `effects` are appended to. Returns the fuel that it took.
+#[inline]
 pub(crate) fn run(
     shell: &mut Shell,
     limits: &Limits,
@@ -68,6 +71,7 @@ pub(crate) fn run(
 }
 
 /// The same through another door.
+#[inline]
 pub(crate) fn run_through(
     shell: &mut Shell,
     limits: &Limits,
@@ -145,6 +149,7 @@ impl From<wasmtime::Error> for Cut {
     clippy::indexing_slicing,
     reason = "`len` is the sum of header, handles, padding and body; `refusal` has counted the handles"
 )]
+#[inline]
 fn deliver(shell: &mut Shell, event: &Event<'_>, door: Door<'_>) -> Result<(), Cut> {
     if let (Some(start), false) = (&shell.start, shell.store.data().state.started) {
         start.call(&mut shell.store, ())?;

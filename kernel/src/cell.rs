@@ -5,13 +5,18 @@
 //!
 //! 1. One worker at a time runs a cell; one activation handles a batch.
 //! 2. What is pushed is handled or comes back: nothing is dropped in silence, at the end neither.
+//! 3. Whoever finds the mailbox empty and puts something in wakes the cell. A turn takes out everything that waits before it ends
+//!    idle, so what is put in behind something needs no wake of its own.
 
+mod alarms;
+mod living;
+mod outlet;
 mod still;
 mod upgrade;
+mod way;
 
 use std::{
     cell::Cell as ThreadCell,
-    collections::BTreeMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,12 +24,12 @@ use std::{
 };
 
 use pando_abi::{Address, Errno, ExitKind};
-use pando_actors::{Actor, Effect, Exit, Mailbox, Module};
-use pando_scheduler::{Header, Outcome, Runnable, TimerId, TimerSink, Turn};
+use pando_actors::{Actor, Effect, Exit, Hand, Mailbox, Module};
+use pando_scheduler::{Header, Outcome, Runnable, Turn};
 use parking_lot::Mutex;
 
 use crate::{
-    input::{Action, Alarm, Input, SpawnOrder, Standing, exit},
+    input::{Input, SpawnOrder, Standing, exit},
     launch,
     node::Kernel,
     process::{Identity, Moment, Process},
@@ -33,6 +38,11 @@ use crate::{
 
 use still::Still;
 pub use upgrade::Switch;
+pub use way::Way;
+
+use alarms::Alarms;
+use living::{Life, Living};
+use outlet::{Counted, Outlet};
 use upgrade::Upgrade;
 
 /// A plain actor on this node.
@@ -47,11 +57,16 @@ pub struct Cell {
     module: Mutex<Option<Arc<Module>>>,
     /// Has it ever dealt with another node? If not, the loss of one is no news to it.
     far: AtomicBool,
+    /// Is there something to be done between two events: does new code wait, or shall it stand still, or does it?
+    switches: AtomicBool,
+    /// Written by its turns alone.
     events: AtomicU64,
     /// The move that brought it here; 0: it was born here.
     mark: AtomicU64,
     /// The latest time that it was told elsewhere.
     floor_ns: u64,
+    /// Has it come from elsewhere? What is for it may have to take a longer way than is seen here.
+    came: bool,
     limit_ms: u64,
 }
 
@@ -62,32 +77,12 @@ struct Post {
     bounces: u64,
     /// The reason of the latest of them.
     bounced: u16,
+    /// When the timer of its alarms fired, if it has since the last look.
+    due_ns: Option<u64>,
     /// New code, for before the next event.
     upgrade: Option<Upgrade>,
     /// It shall stand still, or does.
     still: Option<Still>,
-}
-
-enum Life {
-    /// The module is being found.
-    Starting(Box<SpawnOrder>),
-    /// It was found: the next turn starts the actor.
-    Ready(Box<SpawnOrder>, Result<Arc<Module>, String>),
-    Running(Box<Living>),
-    Ended,
-}
-
-struct Living {
-    order: SpawnOrder,
-    module: Arc<Module>,
-    supervisor: Supervisor,
-    process: Process,
-    actor: Actor,
-    effects: Vec<Effect>,
-    actions: Vec<Action>,
-    alarms: BTreeMap<Alarm, TimerId>,
-    /// Does it count among the node's hot actors?
-    hot: bool,
 }
 
 /// What `ps` and `inspect` show of a cell.
@@ -113,8 +108,12 @@ pub struct CellFacts {
 
 /// How many times its limit of processor time an event may take by the wall clock.
 const WALL_FACTOR: u64 = 5;
+/// Effects for which a thread keeps room.
+const SCRATCH_MAX: usize = 1_024;
 
 thread_local! {
+    /// Room for the effects of one event, used by one actor after another.
+    static SCRATCH: ThreadCell<Vec<Effect>> = const { ThreadCell::new(Vec::new()) };
     /// The limit of processor time of the event that this thread handles, in nanoseconds; 0: none is handled.
     static LIMIT_NS: ThreadCell<u64> = const { ThreadCell::new(0) };
     /// Processor time of this activation when the event began, as far as the first tick inside it could tell.
@@ -151,9 +150,11 @@ impl Cell {
             life: Mutex::new(Life::Starting(Box::new(order))),
             module: Mutex::default(),
             far: AtomicBool::new(false),
+            switches: AtomicBool::new(false),
             events: AtomicU64::new(0),
             mark: AtomicU64::new(0),
             floor_ns: 0,
+            came: false,
             limit_ms,
         })
     }
@@ -163,11 +164,12 @@ impl Cell {
         self.address
     }
 
-    /// Puts an input in the mailbox. It comes back with the reason if it cannot be taken.
+    /// Puts an input in the mailbox. True: the cell must be woken. The input comes back with the reason if it cannot be taken.
     ///
     /// # Errors
     /// `FULL` and `DEAD`, with the input.
-    pub fn push(&self, input: Input) -> Result<(), (Errno, Input)> {
+    #[inline]
+    pub fn push(&self, input: Input) -> Result<bool, (Errno, Input)> {
         let mut post = self.post.lock();
         if !post.open {
             return Err((Errno::DEAD, input));
@@ -179,23 +181,21 @@ impl Cell {
         {
             self.far.store(true, Ordering::Relaxed);
         }
-        let size = input.size();
+        let (size, first) = (input.size(), post.mailbox.is_empty());
         match input {
-            Input::Message(_) => post.mailbox.push(input, size).map_err(|input| (Errno::FULL, input)),
+            Input::Message(_) => post.mailbox.push(input, size).map_err(|input| (Errno::FULL, input))?,
             Input::Bounce { status, count } => {
-                let first = post.bounces == 0;
+                let waits = post.bounces > 0;
                 post.bounces += count.max(1);
                 post.bounced = status;
-                if first {
-                    post.mailbox.push_system(input, size);
+                if waits {
+                    return Ok(false);
                 }
-                Ok(())
-            }
-            _ => {
                 post.mailbox.push_system(input, size);
-                Ok(())
             }
+            _ => post.mailbox.push_system(input, size),
         }
+        Ok(first)
     }
 
     /// Events handled.
@@ -204,8 +204,15 @@ impl Cell {
     }
 
     /// Has it ever dealt with another node?
+    #[inline]
     pub fn is_far(&self) -> bool {
         self.far.load(Ordering::Relaxed)
+    }
+
+    /// Has it come from elsewhere?
+    #[inline]
+    pub fn has_come(&self) -> bool {
+        self.came
     }
 
     /// What `ps` and `inspect` show. Waits for a running batch.
@@ -233,10 +240,17 @@ impl Cell {
             }
             Life::Running(living) => {
                 facts.state = if still { "moving" } else { "running" };
+                facts.mailbox += living.hand.len();
                 facts.memory = living.actor.memory_bytes();
                 facts.restarts = living.supervisor.restarts;
                 facts.counts = living.process.counts().to_vec();
                 facts.counts.push(("handles", living.actor.handles_len()));
+            }
+            Life::Asleep(asleep) => {
+                facts.state = "running";
+                facts.memory = asleep.actor.memory_bytes();
+                facts.counts = asleep.process(self, self.address.node).counts().to_vec();
+                facts.counts.push(("handles", asleep.actor.handles_len()));
             }
             Life::Ended => facts.state = "ended",
         }
@@ -248,6 +262,7 @@ impl Cell {
         self.module.lock().clone()
     }
 
+    #[inline]
     fn moment(&self, kernel: &Kernel) -> Moment {
         let door = kernel.door();
         let standing = Standing { index: 0, linear: false, node: kernel.id().0 };
@@ -257,12 +272,12 @@ impl Cell {
     /// Makes the actor and its start event.
     fn start(
         &self,
-        order: SpawnOrder,
-        module: Arc<Module>,
+        order: Box<SpawnOrder>,
+        module: &Arc<Module>,
         supervisor: Supervisor,
         before: Option<&Process>,
         kernel: &Kernel,
-    ) -> Result<Box<Living>, Exit> {
+    ) -> Result<(Box<Living>, Input), Exit> {
         let identity = Identity {
             me: self.address,
             node: kernel.id(),
@@ -270,18 +285,12 @@ impl Cell {
             replicated: false,
             resumes: supervisor.resumes(),
         };
-        let actor = Actor::new(&module, launch::limits(&order.spec), launch::birth(&identity, &order))?;
-        Ok(Box::new(Living {
-            order,
-            module,
-            supervisor,
-            process: before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before)),
-            actor,
-            effects: Vec::new(),
-            actions: Vec::new(),
-            alarms: BTreeMap::new(),
-            hot: false,
-        }))
+        let actor = Actor::new(module, launch::limits(&order.spec), launch::birth(&identity, &order))?;
+        let process = before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before));
+        let (args, handles) = (order.args.clone(), order.handles.clone());
+        let order = (!supervisor.is_of_one_life()).then_some(order);
+        let living = Box::new(Living::new(order, supervisor, process, actor));
+        Ok((living, Input::Start { args, handles, restarted: before.is_some() }))
     }
 
     /// The module has been found, or not: the first turn can come.
@@ -304,16 +313,25 @@ impl Cell {
     }
 
     /// The first turn.
-    fn first(&self, order: SpawnOrder, module: Result<Arc<Module>, String>, kernel: &Arc<Kernel>) -> Life {
+    fn first(
+        &self,
+        order: Box<SpawnOrder>,
+        module: Result<Arc<Module>, String>,
+        kernel: &Arc<Kernel>,
+        effects: &mut Vec<Effect>,
+    ) -> Life {
         let supervisor = Supervisor::new(&order.spec);
         let passed = order.handles.clone();
         let made = module
             .map_err(|why| exit(ExitKind::BadModule, why))
-            .and_then(|module| self.start(order, module, supervisor, None, kernel));
+            .and_then(|module| self.start(order, &module, supervisor, None, kernel));
         match made {
-            Ok(mut living) => {
-                let input = living.start_input(false);
-                if self.handle(&mut living, input, kernel) { Life::Running(living) } else { Life::Ended }
+            Ok((mut living, input)) => {
+                if self.handle(&mut living, input, self.moment(kernel), kernel, effects) {
+                    Life::Running(living)
+                } else {
+                    Life::Ended
+                }
             }
             Err(why) => {
                 kernel.log(self.address, 1, format!("could not start, {}", crate::process::describe(&why)));
@@ -325,43 +343,59 @@ impl Cell {
     }
 
     /// One input. `false`: the actor has ended for good.
-    fn handle(&self, living: &mut Box<Living>, input: Input, kernel: &Arc<Kernel>) -> bool {
+    #[inline]
+    fn handle(
+        &self,
+        living: &mut Box<Living>,
+        input: Input,
+        moment: Moment,
+        kernel: &Arc<Kernel>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         LIMIT_NS.set(self.limit_ms * 1_000_000);
         BEGAN_NS.set(u64::MAX);
-        let moment = self.moment(kernel);
-        match input {
-            Input::Timer { id } => drop(living.alarms.remove(&Alarm::Timer(id))),
-            Input::Deadline { token } => drop(living.alarms.remove(&Alarm::Deadline(token))),
-            _ => {}
-        }
-        let Living { process, actor, effects, actions, .. } = &mut **living;
-        let stepped = process.step(actor, input, moment, effects, actions);
+        let Living { process, actor, alarms, way, .. } = &mut **living;
+        let mut outlet = Outlet { cell: self, kernel, alarms, way };
+        let stepped = process.step(&mut Counted { actor, cell: self }, input, moment, effects, &mut outlet);
         LIMIT_NS.set(0);
-        if stepped.ran {
-            self.events.fetch_add(1, Ordering::Relaxed);
-        }
-        self.perform(living, kernel);
         if let Some(fault) = stepped.undone {
             kernel.log(self.address, 2, format!("event undone, {}", fault_text(&fault)));
         }
-        let Some(why) = stepped.end else { return true };
+        match stepped.end {
+            None => true,
+            Some(why) => self.ended(living, &why, moment, kernel, effects),
+        }
+    }
+
+    /// A life has ended. `false`: it was the last.
+    fn ended(
+        &self,
+        living: &mut Box<Living>,
+        why: &Exit,
+        moment: Moment,
+        kernel: &Arc<Kernel>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        living.alarms.rest(kernel.scheduler());
         if std::mem::take(&mut living.hot) {
             kernel.leave_hot_place();
         }
         let quiet = matches!(why.kind, ExitKind::Normal | ExitKind::Killed);
-        kernel.log(self.address, if quiet { 4 } else { 2 }, format!("ended, {}", fault_text(&why)));
+        kernel.log(self.address, if quiet { 4 } else { 2 }, format!("ended, {}", fault_text(why)));
         if living.supervisor.ended(why.kind, moment.now_ns) == Verdict::End {
-            kernel.remember_end(self.address, &why);
+            kernel.remember_end(self.address, why);
             return false;
         }
         kernel.log(self.address, 3, format!("restart {}", living.supervisor.restarts));
-        let (order, module, supervisor) = (living.order.clone(), living.module.clone(), living.supervisor.clone());
-        let again = self.start(order, module, supervisor, Some(&living.process), kernel);
+        // Who may be started again has its order.
+        let Some(order) = living.order.take() else { return false };
+        let again = self.start(order, living.actor.module(), living.supervisor.clone(), Some(&living.process), kernel);
         match again {
-            Ok(fresh) => {
+            Ok((fresh, input)) => {
+                let hand = std::mem::take(&mut living.hand);
                 *living = fresh;
-                let input = living.start_input(true);
-                self.handle(living, input, kernel)
+                living.hand = hand;
+                self.handle(living, input, self.moment(kernel), kernel, effects)
             }
             Err(why) => {
                 kernel.remember_end(self.address, &why);
@@ -370,46 +404,94 @@ impl Cell {
         }
     }
 
-    fn perform(&self, living: &mut Living, kernel: &Arc<Kernel>) {
-        let mut actions = std::mem::take(&mut living.actions);
-        for action in actions.drain(..) {
-            match action {
-                Action::Deliver { to, input } => {
-                    if to.home == pando_abi::Home::Node && to.node != kernel.id() && !self.is_far() {
-                        self.far.store(true, Ordering::Relaxed);
-                    }
-                    // What it says to itself has one way, wherever it lives.
-                    if to == self.address {
-                        kernel.arrive_now(to, to, input, false);
-                    } else {
-                        kernel.deliver(self.address, to, input);
-                    }
-                }
-                Action::Spawn(order) => {
-                    if order.child.home == pando_abi::Home::Node && order.child.node != kernel.id() {
-                        self.far.store(true, Ordering::Relaxed);
-                    }
-                    kernel.spawn(*order);
-                }
-                Action::Alarm { at_ns, alarm } => {
-                    let sink: Weak<dyn TimerSink> = self.this.clone();
-                    let id = kernel.scheduler().timer(at_ns, sink, alarm_key(alarm));
-                    living.alarms.insert(alarm, id);
-                }
-                Action::Disarm(alarm) => {
-                    if let Some(id) = living.alarms.remove(&alarm) {
-                        kernel.scheduler().cancel(id);
-                    }
-                }
-                Action::Log { level, text } => kernel.log(self.address, level, text),
+    /// Takes what waits into the hand, and the alarms that are due behind it. True: nothing is left in the mailbox.
+    #[inline]
+    fn look(&self, living: &mut Living, kernel: &Kernel) -> bool {
+        let all = living.hand.is_empty();
+        let due_ns = {
+            let mut post = self.post.lock();
+            post.mailbox.deal(&mut living.hand);
+            post.due_ns.take()
+        };
+        if let Some(now_ns) = due_ns {
+            while let Some(alarm) = living.alarms.due(now_ns) {
+                living.hand.push(alarm.input());
             }
+            living.alarms.arm(kernel.scheduler(), &self.this);
         }
-        living.actions = actions;
+        all
     }
 
-    /// Shuts the mailbox, and tells the senders of what still waits in it.
-    fn close(&self, kernel: &Arc<Kernel>) {
-        let mut left = Vec::new();
+    /// Handles what waits, within the budget. `None`: the actor has ended for good.
+    fn work(
+        &self,
+        living: &mut Box<Living>,
+        turn: &mut Turn<'_>,
+        kernel: &Arc<Kernel>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Outcome> {
+        let mut all = self.look(living, kernel);
+        let (mut tick, mut moment) = (turn.tick(), self.moment(kernel));
+        let mut left = turn.events_max();
+        while left > 0 && !turn.slice_over() {
+            if self.switches.load(Ordering::Relaxed) {
+                if self.attend(living, kernel, effects) {
+                    return Some(Outcome::Idle);
+                }
+                // What was in the hand may have been put back.
+                all = self.look(living, kernel);
+            }
+            let input = match living.hand.pop() {
+                Some(Input::Bounce { .. }) => {
+                    let mut post = self.post.lock();
+                    Input::Bounce { status: post.bounced, count: std::mem::take(&mut post.bounces) }
+                }
+                Some(input) => input,
+                // What is put down after the look wakes the cell once more.
+                None if all => break,
+                None => {
+                    all = self.look(living, kernel);
+                    moment = self.moment(kernel);
+                    continue;
+                }
+            };
+            left -= 1;
+            turn.handled(1);
+            if turn.tick() == tick {
+                moment.seed = kernel.door().seed();
+            } else {
+                (tick, moment) = (turn.tick(), self.moment(kernel));
+            }
+            if !self.handle(living, input, moment, kernel, effects) {
+                return None;
+            }
+        }
+        Some(if all && living.hand.is_empty() { Outcome::Idle } else { Outcome::Again })
+    }
+
+    /// Between two events: new code, and then standing still. True: it stands still.
+    fn attend(&self, living: &mut Living, kernel: &Arc<Kernel>, effects: &mut Vec<Effect>) -> bool {
+        loop {
+            let mut post = self.post.lock();
+            if let Some(upgrade) = post.upgrade.take() {
+                drop(post);
+                self.switch(living, upgrade, kernel, effects);
+            } else if let Some(asked) = post.begin_still(&mut living.hand) {
+                drop(post);
+                if self.lie_still(living, asked, kernel) {
+                    return true;
+                }
+            } else {
+                let still = post.stands_still();
+                self.switches.store(still, Ordering::Relaxed);
+                return still;
+            }
+        }
+    }
+
+    /// Shuts the mailbox, and tells the senders of what still waits in it, and before it in the hand.
+    fn close(&self, mut hand: Hand<Input>, kernel: &Arc<Kernel>) {
+        let mut left: Vec<Input> = std::iter::from_fn(|| hand.pop()).collect();
         {
             let mut post = self.post.lock();
             post.open = false;
@@ -432,20 +514,57 @@ impl Cell {
     }
 }
 
-impl Living {
-    /// Nothing waits: the actor keeps its instance if the node has room for one more hot actor, and sinks to its image
-    /// otherwise.
-    fn rest(&mut self, kernel: &Kernel) {
-        let hot = self.actor.is_hot();
-        if hot && !self.hot && !kernel.take_hot_place() {
-            self.actor.sleep();
-            return;
+impl Cell {
+    fn turn(&self, turn: &mut Turn<'_>, kernel: &Arc<Kernel>, effects: &mut Vec<Effect>) -> Outcome {
+        // Whatever woke it waits in its mailbox until it goes on, which wakes it once more.
+        if self.switches.load(Ordering::Relaxed) && self.post.lock().stands_still() {
+            return Outcome::Idle;
         }
-        self.hot = hot;
+        let mut life = self.life.lock();
+        if matches!(*life, Life::Ready(..))
+            && let Life::Ready(order, module) = std::mem::replace(&mut *life, Life::Ended)
+        {
+            *life = self.first(order, module, kernel, effects);
+            if matches!(*life, Life::Ended) {
+                drop(life);
+                self.close(Hand::default(), kernel);
+                return Outcome::Idle;
+            }
+        }
+        if matches!(*life, Life::Asleep(_))
+            && let Life::Asleep(asleep) = std::mem::replace(&mut *life, Life::Ended)
+        {
+            *life = Life::Running(asleep.wake(self, kernel.id()));
+        }
+        let Life::Running(living) = &mut *life else { return Outcome::Idle };
+        let Some(outcome) = self.work(living, turn, kernel, effects) else {
+            let hand = std::mem::take(&mut living.hand);
+            *life = Life::Ended;
+            drop(life);
+            self.close(hand, kernel);
+            return Outcome::Idle;
+        };
+        // One that stands still is left as it was packed.
+        if outcome == Outcome::Again || self.switches.load(Ordering::Relaxed) {
+            living.way.rest();
+        } else if living.rest(kernel)
+            && let Life::Running(mut living) = std::mem::replace(&mut *life, Life::Ended)
+        {
+            {
+                let mut post = self.post.lock();
+                // What was handled last counts no longer, and nobody else would say so.
+                post.mailbox.take_back(&mut living.hand);
+                post.mailbox.rest();
+            }
+            *life = Life::Asleep(living.fall_asleep());
+        }
+        outcome
     }
 
-    fn start_input(&self, restarted: bool) -> Input {
-        Input::Start { args: self.order.args.clone(), handles: self.order.handles.clone(), restarted }
+    /// One event more.
+    #[inline]
+    fn count_event(&self) {
+        self.events.store(self.events() + 1, Ordering::Relaxed);
     }
 }
 
@@ -463,71 +582,12 @@ impl Runnable for Cell {
 
     fn run(&self, turn: &mut Turn<'_>) -> Outcome {
         let Some(kernel) = self.kernel.upgrade() else { return Outcome::Idle };
-        let mut life = self.life.lock();
-        if matches!(*life, Life::Ready(..))
-            && let Life::Ready(order, module) = std::mem::replace(&mut *life, Life::Ended)
-        {
-            *life = self.first(*order, module, &kernel);
-            if matches!(*life, Life::Ended) {
-                drop(life);
-                self.close(&kernel);
-                return Outcome::Idle;
-            }
+        let mut effects = SCRATCH.take();
+        let outcome = self.turn(turn, &kernel, &mut effects);
+        if effects.capacity() <= SCRATCH_MAX {
+            SCRATCH.set(effects);
         }
-        let Life::Running(living) = &mut *life else { return Outcome::Idle };
-        for _ in 0..turn.events_max() {
-            let input = {
-                let mut post = self.post.lock();
-                if post.stands_still() {
-                    return Outcome::Idle;
-                }
-                if let Some(upgrade) = post.upgrade.take() {
-                    drop(post);
-                    self.switch(living, upgrade, &kernel);
-                    continue;
-                }
-                if let Some(asked) = post.begin_still() {
-                    drop(post);
-                    if self.lie_still(living, asked, &kernel) {
-                        return Outcome::Idle;
-                    }
-                    continue;
-                }
-                match post.mailbox.pop() {
-                    Some(Input::Bounce { .. }) => {
-                        Some(Input::Bounce { status: post.bounced, count: std::mem::take(&mut post.bounces) })
-                    }
-                    other => other,
-                }
-            };
-            let Some(input) = input else {
-                living.rest(&kernel);
-                return Outcome::Idle;
-            };
-            turn.handled(1);
-            if !self.handle(living, input, &kernel) {
-                *life = Life::Ended;
-                drop(life);
-                self.close(&kernel);
-                return Outcome::Idle;
-            }
-            if turn.slice_over() {
-                break;
-            }
-        }
-        Outcome::Again
-    }
-}
-
-impl TimerSink for Cell {
-    fn fire(&self, key: u64, _now_ns: u64) {
-        let Some(kernel) = self.kernel.upgrade() else { return };
-        // A mailbox that is shut means that the actor has ended: its alarms are moot.
-        if self.push(alarm_of(key).input()).is_ok()
-            && let Some(this) = self.this.upgrade()
-        {
-            kernel.wake(&this);
-        }
+        outcome
     }
 }
 
@@ -537,17 +597,4 @@ fn priority_of(spec: &pando_abi::SpawnSpec) -> pando_scheduler::Priority {
         2 => pando_scheduler::Priority::Low,
         _ => pando_scheduler::Priority::Normal,
     }
-}
-
-/// An alarm as a timer's key.
-pub fn alarm_key(alarm: Alarm) -> u64 {
-    match alarm {
-        Alarm::Timer(id) => id << 1,
-        Alarm::Deadline(token) => token << 1 | 1,
-    }
-}
-
-/// A timer's key as an alarm.
-pub fn alarm_of(key: u64) -> Alarm {
-    if key & 1 == 0 { Alarm::Timer(key >> 1) } else { Alarm::Deadline(key >> 1) }
 }

@@ -45,7 +45,7 @@ pub struct Cells {
     shards: [Shard; SHARDS],
     /// Actors that have a name already and no cell yet.
     expected: Mutex<BTreeSet<ActorId>>,
-    ends: Mutex<(HashMap<ActorId, Exit>, VecDeque<ActorId>)>,
+    ends: Mutex<(HashMap<ActorId, Exit, BuildHasherDefault<IdHasher>>, VecDeque<ActorId>)>,
 }
 
 impl Cells {
@@ -151,6 +151,11 @@ impl Cells {
     /// Whose ends are remembered, the oldest first.
     pub fn ended(&self) -> Vec<ActorId> {
         self.ends.lock().1.iter().copied().collect()
+    }
+
+    /// Is it known of an actor that it has ended?
+    pub fn has_ended(&self, id: ActorId) -> bool {
+        self.ends.lock().0.contains_key(&id)
     }
 
     /// How an actor ended, if that is still known.

@@ -74,12 +74,12 @@ fn inputs() -> Vec<Input> {
         badge: 3,
         flags: 1,
         reply: Some(ReplyTo { address: at(1), token: 4 }),
-        key: Some(Key { origin: ActorId([5; 16]), incarnation: 6, seq: 7 }),
+        key: Some(Box::new(Key { origin: ActorId([5; 16]), incarnation: 6, seq: 7 })),
         message: message(),
     };
     vec![
         Input::Start { args: Body::from_slice(b"args"), handles: Handles::from_slice(&[peer(3)]), restarted: true },
-        Input::Message(Box::new(delivery)),
+        Input::Message(delivery),
         Input::Reply { token: 1, status: 2, message: message(), standing: standing() },
         Input::Timer { id: 5 },
         Input::Watch { watcher: at(2), id: 3, grant: 0 },

@@ -1,6 +1,7 @@
 //! The one door through which time and randomness come in.
 
 use std::{
+    cell::Cell,
     sync::atomic::{AtomicU64, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -11,6 +12,14 @@ pub trait Door: Send + Sync + 'static {
     fn now_ns(&self) -> u64;
     /// Sixty-four bits that nobody could foresee.
     fn seed(&self) -> u64;
+}
+
+/// Places in the sequence that a thread takes at once, so that threads do not meet at each event.
+const BLOCK: u64 = 1 << 10;
+
+thread_local! {
+    /// The calling thread's next place in the sequence, and how many it has left.
+    static PLACES: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
 /// The machine's own clock and entropy.
@@ -40,10 +49,16 @@ impl Door for SystemDoor {
     }
 
     // splitmix64 over a secret start (Steele, Lea, Flood, OOPSLA 2014): events need seeds that differ and that guests
-    // cannot foresee, millions a second; keys never come from here.
+    // cannot foresee, millions a second; keys never come from here. Whose door a thread's places are from does not matter: no two
+    // threads have the same.
     fn seed(&self) -> u64 {
         const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.state.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
+        let (place, left) = match PLACES.get() {
+            (_, 0) => (self.state.fetch_add(GAMMA.wrapping_mul(BLOCK), Ordering::Relaxed), BLOCK),
+            taken => taken,
+        };
+        let mut z = place.wrapping_add(GAMMA);
+        PLACES.set((z, left - 1));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

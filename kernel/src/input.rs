@@ -55,7 +55,7 @@ pub struct Delivery {
     /// Where the answer goes, if it is a call.
     pub reply: Option<ReplyTo>,
     /// By which the receiver knows it again.
-    pub key: Option<Key>,
+    pub key: Option<Box<Key>>,
     /// What it says.
     pub message: Message,
 }
@@ -93,7 +93,7 @@ pub enum Input {
     /// The first one.
     Start { args: Body, handles: Handles, restarted: bool },
     /// A message.
-    Message(Box<Delivery>),
+    Message(Delivery),
     /// An answer to an own call.
     Reply { token: u64, status: u16, message: Message, standing: Standing },
     /// An own timer came due.
@@ -126,6 +126,7 @@ pub enum Input {
 
 impl Input {
     /// Bytes that it takes in a mailbox.
+    #[inline]
     pub fn size(&self) -> usize {
         let body = match self {
             Input::Message(delivery) => delivery.message.body.len() + 64 * delivery.message.handles.len(),
@@ -179,10 +180,29 @@ pub enum Action {
     Spawn(Box<SpawnOrder>),
     /// Bring [`Input::Timer`] or [`Input::Deadline`] back at this time.
     Alarm { at_ns: u64, alarm: Alarm },
-    /// Do not.
-    Disarm(Alarm),
+    /// Do not: it was asked for at this time.
+    Disarm { at_ns: u64, alarm: Alarm },
     /// Write a line.
     Log { level: u8, text: String },
+}
+
+/// Takes what a process asks for: a list, or who carries it out at once.
+pub trait Sink {
+    /// One thing more.
+    fn push(&mut self, action: Action);
+    /// Some more, in their order.
+    fn extend(&mut self, actions: impl Iterator<Item = Action>)
+    where
+        Self: Sized,
+    {
+        actions.for_each(|action| self.push(action));
+    }
+}
+
+impl Sink for Vec<Action> {
+    fn push(&mut self, action: Action) {
+        Vec::push(self, action);
+    }
 }
 
 /// What an alarm is for.
@@ -200,6 +220,15 @@ impl Alarm {
         match self {
             Alarm::Timer(id) => Input::Timer { id },
             Alarm::Deadline(token) => Input::Deadline { token },
+        }
+    }
+
+    /// The alarm that brought this, if one did.
+    pub fn of(input: &Input) -> Option<Alarm> {
+        match input {
+            Input::Timer { id } => Some(Alarm::Timer(*id)),
+            Input::Deadline { token } => Some(Alarm::Deadline(*token)),
+            _ => None,
         }
     }
 }
@@ -264,9 +293,9 @@ mod tests {
         let message = Message { handles: Handles::from_slice(&handles), ..Message::default() };
         let delivery =
             Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message: message.clone() };
-        let sent = Input::Message(Box::new(delivery.clone()));
+        let sent = Input::Message(delivery.clone());
         let asked = ReplyTo { address: at(1), token: 10 };
-        let called = Input::Message(Box::new(Delivery { reply: Some(asked), ..delivery }));
+        let called = Input::Message(Delivery { reply: Some(asked), ..delivery });
         let answered = Input::Reply { token: 3, status: 0, message, standing: Standing::default() };
         let status = |errno: Errno| errno.code();
         for (input, errno, wanted) in [

@@ -25,7 +25,6 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
-    cell::{alarm_key, alarm_of},
     input::{Alarm, Input, Moved, undeliverable},
     lanes::{Fate, LaneItem},
     modules::ModuleStoreError,
@@ -545,4 +544,17 @@ async fn give_birth(kernel: Weak<Kernel>, group: ActorId, term: u64) {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// An alarm as a timer's key.
+fn alarm_key(alarm: Alarm) -> u64 {
+    match alarm {
+        Alarm::Timer(id) => id << 1,
+        Alarm::Deadline(token) => token << 1 | 1,
+    }
+}
+
+/// A timer's key as an alarm.
+fn alarm_of(key: u64) -> Alarm {
+    if key & 1 == 0 { Alarm::Timer(key >> 1) } else { Alarm::Deadline(key >> 1) }
 }

@@ -31,9 +31,11 @@ impl LogBook {
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }
-        lines.push_back(line.clone());
-        // Nobody follows: no matter.
-        let _ = self.news.send(line);
+        if self.news.receiver_count() > 0 {
+            // Whoever followed has gone a moment ago: no matter.
+            let _ = self.news.send(line.clone());
+        }
+        lines.push_back(line);
     }
 
     /// The latest `count` that `wanted` wants, oldest first, and all that come from now on.

@@ -90,9 +90,15 @@ enum HeldItem {
 }
 
 impl Moving {
+    /// Is what comes for anybody held?
+    #[inline]
+    pub(crate) fn holds_any(&self) -> bool {
+        self.held_count.load(Ordering::Acquire) > 0
+    }
+
     /// Is what comes for this actor held?
     pub(crate) fn holds(&self, to: Address) -> bool {
-        self.held_count.load(Ordering::Acquire) > 0 && self.held.lock().contains_key(&to)
+        self.holds_any() && self.held.lock().contains_key(&to)
     }
 
     /// Holds something, if the actor is on its way.
@@ -100,7 +106,7 @@ impl Moving {
     /// # Errors
     /// It comes back: with `FULL`, or with `NOT_FOUND` if nothing is held for it.
     pub(crate) fn hold(&self, from: Address, to: Address, input: Input) -> Result<(), (Errno, Input)> {
-        if self.held_count.load(Ordering::Acquire) == 0 {
+        if !self.holds_any() {
             return Err((Errno::NOT_FOUND, input));
         }
         let mut all = self.held.lock();
@@ -122,7 +128,7 @@ impl Moving {
     /// # Errors
     /// It comes back if nothing is held for the actor.
     pub(crate) fn hold_said(&self, said: Said, to: Address, input: Input) -> Result<(), Input> {
-        if self.held_count.load(Ordering::Acquire) == 0 {
+        if !self.holds_any() {
             return Err(input);
         }
         let mut all = self.held.lock();
@@ -328,7 +334,7 @@ mod tests {
         let moving = Moving::default();
         moving.begin(at(2));
         let message = || {
-            Input::Message(Box::new(crate::input::Delivery {
+            Input::Message(crate::input::Delivery {
                 from: at(1),
                 grant: 0,
                 badge: 0,
@@ -336,7 +342,7 @@ mod tests {
                 reply: None,
                 key: None,
                 message: pando_actors::Message::default(),
-            }))
+            })
         };
         for _ in 0..limits::MAILBOX_MESSAGES_MAX {
             moving.hold(at(1), at(2), message()).expect("within the bound");

@@ -45,7 +45,7 @@ const MODULE_PATIENCE: Duration = Duration::from_secs(10);
 /// Speaking groups and receivers whose numbers this node keeps; the oldest are not dropped, so it is generous.
 const HEARD_MAX: usize = 1 << 20;
 
-/// Actors that keep an instance (some 13 KB) while nothing waits for them; the others rest as images (some 0.6 KB).
+/// Actors that keep an instance (some 13 KB) while nothing waits for them; the others rest as bytes (some 0.2 KB beside their cells).
 const HOT_MAX: u64 = 8_192;
 
 /// One running node.

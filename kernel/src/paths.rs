@@ -198,7 +198,7 @@ impl Kernel {
         };
         for cell in self.cells().all() {
             // Whoever never left this node may have dealt with somebody who has.
-            if (cell.is_far() || !moved.is_empty()) && cell.push(input.clone()).is_ok() {
+            if (cell.is_far() || !moved.is_empty()) && cell.push(input.clone()).is_ok_and(|first| first) {
                 self.wake(&cell);
             }
         }

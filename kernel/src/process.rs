@@ -35,7 +35,7 @@ use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message, T
 pub use rows::ProcessRows;
 
 use crate::{
-    input::{Action, Alarm, Delivery, Input, Moved, ReplyTo, Standing, exit},
+    input::{Action, Alarm, Delivery, Input, Moved, ReplyTo, Sink, Standing, exit},
     served::{Answer, Seen, Served},
 };
 
@@ -188,6 +188,11 @@ impl Process {
         watches.chain(links)
     }
 
+    /// Is it as it was before its first event?
+    pub fn is_bare(&self) -> bool {
+        self.counts().iter().all(|(_, count)| *count == 0) && self.served.is_empty()
+    }
+
     /// What `inspect` shows: (monitors, watchers, links, timers, calls, grants, children).
     pub fn counts(&self) -> [(&'static str, usize); 7] {
         [
@@ -208,10 +213,10 @@ impl Process {
         input: Input,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         match input {
-            Input::Message(delivery) => self.message(guest, *delivery, moment, effects, actions),
+            Input::Message(delivery) => self.message(guest, delivery, moment, effects, actions),
             Input::Start { args, handles, restarted } => {
                 let mut event = self.event(EventKind::Start, moment);
                 event.flags |= if restarted { flags::RESTARTED } else { 0 };
@@ -221,10 +226,12 @@ impl Process {
             }
             Input::Reply { token: sealed, status, message, .. } => {
                 let Some(token) = self.unseal(sealed) else { return Stepped::default() };
-                if self.calls.remove(&token).is_none() {
+                let Some(Waiting { deadline_ns: at_ns, .. }) = self.calls.remove(&token) else {
                     return Stepped::default();
+                };
+                if at_ns > 0 {
+                    actions.push(Action::Disarm { at_ns, alarm: Alarm::Deadline(sealed) });
                 }
-                actions.push(Action::Disarm(Alarm::Deadline(sealed)));
                 let mut event = self.event(EventKind::Reply, moment);
                 event.token = token;
                 event.status = status;
@@ -263,7 +270,7 @@ impl Process {
                     self.agenda.remove(&(at, first));
                     self.timers.remove(&first);
                     if first != id {
-                        actions.push(Action::Disarm(Alarm::Timer(self.seal(first))));
+                        actions.push(Action::Disarm { at_ns: at, alarm: Alarm::Timer(self.seal(first)) });
                     }
                     let fuel = last.fuel;
                     last = self.timer(guest, first, moment, effects, actions);
@@ -346,7 +353,7 @@ impl Process {
         id: u64,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         let mut event = self.event(EventKind::Timer, moment);
         event.token = id;
@@ -362,24 +369,25 @@ impl Process {
         }
     }
 
+    #[inline]
     fn message(
         &mut self,
         guest: &mut dyn Guest,
         delivery: Delivery,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         let me = self.identity.me;
         if self.is_revoked(delivery.grant) {
-            let input = Input::Message(Box::new(delivery));
+            let input = Input::Message(delivery);
             let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
             actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
             return Stepped::default();
         }
         let query = delivery.flags & call_flags::QUERY != 0;
-        if let (Some(key), false) = (delivery.key, query) {
-            match self.served.note(key, delivery.reply) {
+        if let (Some(key), false) = (&delivery.key, query) {
+            match self.served.note(**key, delivery.reply) {
                 Seen::Fresh => {}
                 Seen::Waiting => return Stepped::default(),
                 Seen::Answered(Answer { status, message, index }) => {
@@ -432,7 +440,7 @@ impl Process {
         event: &Event<'_>,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         effects.clear();
         let handled = guest.query(event, effects);
@@ -462,13 +470,14 @@ impl Process {
     }
 
     /// Runs the guest on one event and takes its effects.
+    #[inline]
     fn run(
         &mut self,
         guest: &mut dyn Guest,
         event: &Event<'_>,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         effects.clear();
         let handled = guest.handle(event, effects);
@@ -508,12 +517,13 @@ impl Process {
     }
 
     /// Answers a call, at the address that its asker has now.
-    fn answer(&mut self, asked: ReplyTo, status: u16, message: Message, moment: Moment, actions: &mut Vec<Action>) {
+    fn answer(&mut self, asked: ReplyTo, status: u16, message: Message, moment: Moment, actions: &mut impl Sink) {
         let given = Answer { status, message, index: moment.standing.index };
         let to = self.served.answered(asked, &given);
         answer(actions, Some(to), given.status, given.message, moment.standing);
     }
 
+    #[inline]
     fn event<'a>(&self, kind: EventKind, moment: Moment) -> Event<'a> {
         Event {
             kind,
@@ -531,22 +541,25 @@ impl Process {
     }
 
     /// Was this grant taken back, or is it of another life? 0 is none, and never revoked.
+    #[inline]
     fn is_revoked(&self, grant: u64) -> bool {
         grant != 0 && !self.grants.contains_key(&grant)
     }
 
     /// Who wanted to hear of this process, or to share its end, may not: to it the process is as good as gone.
-    fn refuse(&self, who: Address, why: &str, actions: &mut Vec<Action>) {
+    fn refuse(&self, who: Address, why: &str, actions: &mut impl Sink) {
         let exit = exit(ExitKind::NoActor, why);
         actions.push(Action::Deliver { to: who, input: Input::Down { target: self.identity.me, exit } });
     }
 
     /// A number of this life, as it is known outside.
+    #[inline]
     fn seal(&self, number: u64) -> u64 {
         number | (u64::from(self.identity.generation) % GENERATIONS) << TOKEN_BITS
     }
 
     /// The number, if it is one of this life.
+    #[inline]
     fn unseal(&self, sealed: u64) -> Option<u64> {
         let number = sealed & ((1 << TOKEN_BITS) - 1);
         (self.seal(number) == sealed).then_some(number)
@@ -554,12 +567,12 @@ impl Process {
 }
 
 /// Tells those who wait for an answer through reply handles that did not fit.
-fn strand(actions: &mut Vec<Action>, handles: &[Capability]) {
+fn strand(actions: &mut impl Sink, handles: &[Capability]) {
     let told = crate::input::stranded(handles, Errno::FULL);
     actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
 }
 
-fn answer(actions: &mut Vec<Action>, to: Option<ReplyTo>, status: u16, message: Message, standing: Standing) {
+fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Message, standing: Standing) {
     if let Some(to) = to {
         let input = Input::Reply { token: to.token, status, message, standing };
         actions.push(Action::Deliver { to: to.address, input });

@@ -182,16 +182,12 @@ impl Replica {
             if planted(Bug::ReadIndexOld) { standing.index.saturating_sub(2) } else { standing.index.max(self.index) };
         let standing = Standing { index: now, ..standing };
         let Some(living) = &mut self.living else {
-            let told = crate::input::undeliverable(
-                Address::group(self.group),
-                &Input::Message(Box::new(delivery)),
-                Errno::DEAD,
-            );
+            let told = crate::input::undeliverable(Address::group(self.group), &Input::Message(delivery), Errno::DEAD);
             actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
             return actions;
         };
         let moment = Moment { now_ns: self.time_ns, seed, standing };
-        let input = Input::Message(Box::new(delivery));
+        let input = Input::Message(delivery);
         living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
         actions
     }
@@ -304,7 +300,7 @@ impl Replica {
                     }
                 }
                 Action::Alarm { at_ns, alarm } => out.alarms.push((Some(at_ns), alarm)),
-                Action::Disarm(alarm) => out.alarms.push((None, alarm)),
+                Action::Disarm { alarm, .. } => out.alarms.push((None, alarm)),
                 Action::Log { level, text } => out.logs.push((level, text)),
             }
         }

@@ -12,12 +12,12 @@ use pando_raft::blocking;
 use pando_transport::{Channel, SendError};
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, Way},
     input::{Action, Delivery, Input, SpawnOrder, Standing, exit, undeliverable},
     lanes::LaneItem,
     launch,
     node::Kernel,
-    paths::Way,
+    paths,
     replica::Replica,
     wire::{self, Envelope},
 };
@@ -39,8 +39,8 @@ impl Kernel {
     pub fn deliver(self: &Arc<Self>, from: Address, to: Address, input: Input) {
         match to.home {
             Home::Node => match self.way(to) {
-                Way::Here => self.arrive(from, to, input, true),
-                Way::Node(next) => {
+                paths::Way::Here => self.arrive(from, to, input, true),
+                paths::Way::Node(next) => {
                     let envelope = Envelope::Deliver { from: from.into(), to: to.into(), input: (&input).into() };
                     if let Err(errno) = self.send_far(to, next, &envelope) {
                         self.undelivered(to, &input, errno);
@@ -58,6 +58,28 @@ impl Kernel {
         }
     }
 
+    /// The same for a plain actor, which remembers the way to whom it sent last. That is open to one that was born here, and while
+    /// nobody is on the way; everything else goes as it does from anywhere.
+    #[inline]
+    pub fn deliver_along(self: &Arc<Self>, way: &mut Way, from: Address, to: Address, input: Input) {
+        if to.home != Home::Node || to.node != self.id() || self.moving().holds_any() {
+            return self.deliver(from, to, input);
+        }
+        let Some(cell) = way.take(to.id, self.cells()).filter(|cell| !cell.has_come()) else {
+            return self.deliver(from, to, input);
+        };
+        match cell.push(input) {
+            Ok(true) => self.scheduler().wake_owned(cell),
+            Ok(false) => way.keep(cell),
+            Err((Errno::DEAD, input)) => {
+                // It has ended, or has gone elsewhere, or has even come back.
+                way.lose();
+                self.deliver(from, to, input);
+            }
+            Err((errno, input)) => self.undelivered(to, &input, errno),
+        }
+    }
+
     /// Something for a plain actor has come to the node that has it, or knows where it is. `pass`: it may be passed on there.
     pub(crate) fn arrive(self: &Arc<Self>, from: Address, to: Address, input: Input, pass: bool) {
         let input = match self.moving().hold(from, to, input) {
@@ -72,7 +94,8 @@ impl Kernel {
     pub(crate) fn arrive_now(self: &Arc<Self>, from: Address, to: Address, input: Input, pass: bool) {
         let (errno, input) = match self.cells().get(to.id).filter(|cell| cell.address() == to) {
             Some(cell) => match cell.push(input) {
-                Ok(()) => return self.wake(&cell),
+                Ok(true) => return self.scheduler().wake_owned(cell),
+                Ok(false) => return,
                 Err(refused) => refused,
             },
             None => (Errno::DEAD, input),
@@ -101,7 +124,7 @@ impl Kernel {
 
     fn deliver_to_group(self: &Arc<Self>, from: Address, to: Address, input: Input) {
         match input {
-            Input::Message(delivery) if delivery.flags & call_flags::QUERY != 0 => self.query(to, *delivery),
+            Input::Message(delivery) if delivery.flags & call_flags::QUERY != 0 => self.query(to, delivery),
             input => {
                 let item = LaneItem { from, input, stamp: None, fate: None };
                 if let Err(item) = self.lanes().push(to.id, item) {
@@ -117,7 +140,7 @@ impl Kernel {
             // The realm service does not end while its node lives, so there is nothing to watch.
             service::REALM => {
                 if let Input::Message(delivery) = input {
-                    self.serve_realm(*delivery);
+                    self.serve_realm(delivery);
                 }
             }
             _ => self.undelivered(to, &input, Errno::DEAD),
@@ -315,7 +338,7 @@ impl Kernel {
         let hash = pando_abi::ModuleHash(order.spec.module);
         let id = order.child.id;
         // The same id is the same spawn, also when what it started has ended.
-        if self.cells().end_of(id).is_some() {
+        if self.cells().has_ended(id) {
             return;
         }
         // Or lives elsewhere by now.
@@ -348,7 +371,7 @@ impl Kernel {
             self.runtime().spawn(async move { kernel.query_here(to, delivery).await });
             return;
         }
-        let input = Input::Message(Box::new(delivery));
+        let input = Input::Message(delivery);
         let voters = match self.whereabouts(to.id) {
             crate::lanes::Whereabouts::At(voters) => voters,
             _ => return self.undelivered(to, &input, Errno::DEAD),
@@ -367,7 +390,7 @@ impl Kernel {
                 Ok(index) => index,
                 Err(why) => {
                     tracing::debug!(group = %to.id, %why, "no linear read");
-                    return self.undelivered(to, &Input::Message(Box::new(delivery)), Errno::NO_QUORUM);
+                    return self.undelivered(to, &Input::Message(delivery), Errno::NO_QUORUM);
                 }
             }
         } else {
@@ -392,7 +415,7 @@ impl Kernel {
                         }
                     }
                 }
-                None => kernel.undelivered(to, &Input::Message(Box::new(delivery)), Errno::DEAD),
+                None => kernel.undelivered(to, &Input::Message(delivery), Errno::DEAD),
             }
         });
         if let Err(why) = worked.await {

@@ -129,6 +129,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// Is nothing remembered?
+    pub fn is_empty(&self) -> bool {
+        self.clock == 0
+    }
+
     /// Notes a key. `reply` is where the answer goes from now on.
     pub fn note(&mut self, key: Key, reply: Option<ReplyTo>) -> Seen {
         let origin = self.origin(key);

@@ -48,6 +48,17 @@ impl Supervisor {
         }
     }
 
+    /// Of an actor that is never started again.
+    pub fn of_one_life(resumes: bool) -> Supervisor {
+        let restart = if resumes { Restart::Resume } else { Restart::Never };
+        Supervisor::new(&SpawnSpec { restart: restart as u8, ..SpawnSpec::new() })
+    }
+
+    /// Is it never started again, however it ends?
+    pub fn is_of_one_life(&self) -> bool {
+        matches!(self.policy(), Restart::Never | Restart::Resume)
+    }
+
     /// The policy.
     pub fn policy(&self) -> Restart {
         Restart::from_u8(self.restart).unwrap_or_default()

@@ -186,7 +186,7 @@ impl From<&Input> for WireInput {
                 badge: d.badge,
                 flags: d.flags,
                 reply: d.reply.map(|r| (r.address.into(), r.token)),
-                key: d.key.map(Into::into),
+                key: d.key.as_deref().copied().map(Into::into),
                 message: (&d.message).into(),
             },
             Input::Reply { token, status, message, standing } => WireInput::Reply {
@@ -234,15 +234,15 @@ impl WireInput {
                     Some((address, token)) => Some(ReplyTo { address: address.open()?, token }),
                     None => None,
                 };
-                Input::Message(Box::new(Delivery {
+                Input::Message(Delivery {
                     from: from.open()?,
                     grant,
                     badge,
                     flags,
                     reply,
-                    key: key.map(WireKey::open),
+                    key: key.map(|key| Box::new(key.open())),
                     message: message.open()?,
-                }))
+                })
             }
             WireInput::Reply { token, status, message, index, linear, node } => {
                 Input::Reply { token, status, message: message.open()?, standing: Standing { index, linear, node } }

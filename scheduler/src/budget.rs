@@ -40,6 +40,12 @@ impl<'a> Turn<'a> {
         self.ticks.load(Ordering::Relaxed).wrapping_sub(self.began) >= self.slice_ticks
     }
 
+    /// The tick that it is now. Costs one load.
+    #[inline]
+    pub fn tick(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
     /// Reports events that were handled, for the statistics.
     #[inline]
     pub fn handled(&mut self, events: u32) {

@@ -76,6 +76,14 @@ impl Scheduler {
         }
     }
 
+    /// The same for a reference that is not needed any more.
+    #[inline]
+    pub fn wake_owned<T: Runnable>(&self, task: Arc<T>) {
+        if task.header().wake() {
+            self.queue(task);
+        }
+    }
+
     fn queue(&self, task: Task) {
         match &self.mode {
             Mode::Threads(executor) => executor.queue(task),

@@ -16,7 +16,8 @@ use pando_abi::{
     id::service, limits::HANDLER_MS_DEFAULT,
 };
 use pando_actors::{
-    Actor, Birth, Body, CapKind, Capability, Class, Effect, Event, Exit, Handles, Limits, Mailbox, Message, Tally,
+    Actor, Birth, Body, CapKind, Capability, Class, Effect, Event, Exit, Handles, Limits, Mailbox, Message, Spawn,
+    Tally,
 };
 
 pub use self::engine::{Machine, timed};
@@ -270,14 +271,14 @@ impl Place for Model {
         let child = Address::actor(NODE, self.subject);
         self.carry_out(
             ActorId::default(),
-            Effect::Spawn {
+            Effect::Spawn(Box::new(Spawn {
                 child,
                 spec,
                 args: Body::from_slice(start),
                 handles: Handles::new(),
                 parent,
                 realm: Some(realm),
-            },
+            })),
         );
         self.run(None);
     }

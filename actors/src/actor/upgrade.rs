@@ -160,8 +160,7 @@ impl Actor {
             dropped.extend(state.table.remove(handle).filter(|c| c.kind == CapKind::Reply));
         }
         (state.started, state.inbox) = (false, (0, 0));
-        let rested =
-            Rested { memory_bytes: module.base.size(), globals: module.base_globals.clone(), delta: Vec::new() };
+        let rested = Rested::newborn(module);
         let carried = Carried::Exported { version, bytes: body.len() as u64 };
         Ok(Legacy { state, rested, carried, fuel, dropped, numbers: numbers.to_vec(), body: body.to_vec() })
     }

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use super::{No, Parcel, Syscall, allege, misuse};
 use crate::{
-    Body, CapKind, Capability, Effect, Handles, Message,
+    Body, CapKind, Capability, Effect, Handles, Message, Spawn,
     engine::Class,
     guest::{Guest, Stop},
     table::Kind,
@@ -261,7 +261,8 @@ impl Guest {
         let handles = self.take(&passed);
         let handle = self.state.table.insert(Capability::actor(child, Rights::PEER)).ok_or(LIMIT)?;
         let parent = Capability::actor(self.state.home, Rights::CHILD_TO_PARENT);
-        self.ask(Effect::Spawn { child, spec, args: Body::from_slice(args), handles, parent, realm });
+        let args = Body::from_slice(args);
+        self.ask(Effect::Spawn(Box::new(Spawn { child, spec, args, handles, parent, realm })));
         Ok(i64::from(handle.0))
     }
 
@@ -362,6 +363,7 @@ impl Guest {
         if grant >> 32 << 32 == self.grant_life() { grant & u64::from(u32::MAX) } else { 0 }
     }
 
+    #[inline]
     fn held(&self, handle: Handle, call: &str) -> Result<Capability, No> {
         match self.state.table.get(handle) {
             Some(capability) => Ok(*capability),
@@ -388,25 +390,30 @@ impl Guest {
         Ok(passed)
     }
 
+    #[inline]
     fn writable(&self) -> Result<(), No> {
         if self.query { Err(READ_ONLY.into()) } else { Ok(()) }
     }
 
+    #[inline]
     fn need(&self, right: Rights, target: &Capability) -> Result<(), No> {
         self.writable()?;
         if target.rights.contains(right) { Ok(()) } else { Err(DENIED.into()) }
     }
 
+    #[inline]
     fn may_pass(&self, passed: &Passed) -> Result<(), No> {
         if passed.iter().all(|(_, c)| c.rights.contains(Rights::SHARE)) { Ok(()) } else { Err(DENIED.into()) }
     }
 
+    #[inline]
     fn room_for(&self, bytes: usize) -> Result<(), No> {
         let fits = self.asked < limits::EFFECTS_MAX && self.asked_bytes + bytes <= limits::EFFECT_BYTES_MAX;
         if fits { Ok(()) } else { Err(LIMIT.into()) }
     }
 
     /// Takes handles along: reply handles move, one's own carries no more than a peer's rights.
+    #[inline]
     fn take(&mut self, passed: &Passed) -> Handles {
         if passed.is_empty() {
             return Handles::new();
@@ -437,7 +444,7 @@ impl Guest {
             Effect::Send { message, .. } | Effect::Call { message, .. } | Effect::Reply { message, .. } => {
                 message.body.len()
             }
-            Effect::Spawn { args, .. } => args.len(),
+            Effect::Spawn(spawn) => spawn.args.len(),
             _ => 0,
         };
         self.effects.push(effect);
@@ -445,11 +452,13 @@ impl Guest {
 }
 
 impl Parcel {
+    #[inline]
     fn body<'m>(&self, memory: &'m [u8], call: &str) -> Result<&'m [u8], No> {
         self.body.bytes(memory, limits::MESSAGE_BYTES_MAX, call, "a body")
     }
 }
 
+#[inline]
 fn delay(ns: i64, call: &str) -> Result<u64, No> {
     match u64::try_from(ns) {
         Ok(ns) if ns <= limits::DELAY_NS_MAX => Ok(ns),

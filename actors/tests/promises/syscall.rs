@@ -1,7 +1,7 @@
 //! Each call asks for what it says, and says no as the contract has it.
 
 use pando_abi::{ActorId, Address, Errno, EventKind, Home, NodeId, Rights, SpawnSpec, limits, policy::spawn_flags};
-use pando_actors::{Actor, Birth, Capability, Class, Effect, Event, Limits, Tally};
+use pando_actors::{Actor, Birth, Capability, Class, Effect, Event, Limits, Spawn, Tally};
 
 use crate::support::*;
 
@@ -176,7 +176,8 @@ fn a_child_has_the_authors_module_a_derived_address_and_a_handle_at_once() {
     let module = load(&spawner(0), Class::Plain);
     let mut actor = Actor::new(&module, Limits::default(), birth()).unwrap();
     let (first, handle) = spawned(&mut actor, &spec(|_| {})).unwrap();
-    let Effect::Spawn { child, spec: asked, args, handles, parent, realm } = first else { panic!("{first:?}") };
+    let Effect::Spawn(first) = first else { panic!("{first:?}") };
+    let Spawn { child, spec: asked, args, handles, parent, realm } = *first;
     assert_eq!((child.home, child.node), (Home::Node, NODE));
     assert_eq!((asked.module, &args[..], handles.len()), (module.hash().0, &b"args"[..], 0));
     assert_eq!((parent, realm), (Capability::actor(birth().home, Rights::CHILD_TO_PARENT), None));
@@ -187,10 +188,11 @@ fn a_child_has_the_authors_module_a_derived_address_and_a_handle_at_once() {
     expected.update(&birth().id.0).update(&0u64.to_le_bytes()).update(&0u32.to_le_bytes());
     assert_eq!(child.id.0, expected.finalize().as_bytes()[..16]);
     let (second, _) = spawned(&mut actor, &spec(|s| s.node = 3)).unwrap();
-    let Effect::Spawn { child: second, .. } = second else { panic!() };
+    let Effect::Spawn(second) = second else { panic!() };
+    let second = second.child;
     assert_eq!((second.home, second.node, second.id == child.id), (Home::Node, NodeId(3), false));
     let (third, _) = spawned(&mut actor, &spec(|s| s.replicas = 5)).unwrap();
-    assert!(matches!(third, Effect::Spawn { child, .. } if child.home == Home::Group));
+    assert!(matches!(third, Effect::Spawn(s) if s.child.home == Home::Group));
 }
 
 #[test]
@@ -205,7 +207,8 @@ fn a_child_that_names_no_node_is_born_where_its_parent_lives_by_then() {
         let image = actor.image().unwrap();
         for mut actor in [actor, Actor::from_image(&module, &image, Limits::default()).unwrap()] {
             let (effect, _) = spawned(&mut actor, &spec(|_| {})).unwrap();
-            let Effect::Spawn { child, parent, .. } = effect else { panic!("{effect:?}") };
+            let Effect::Spawn(spawn) = effect else { panic!("{effect:?}") };
+            let Spawn { child, parent, .. } = *spawn;
             assert_eq!((child.node, parent.address), (NodeId(7), birth().home), "its own address stays");
         }
     }
@@ -216,13 +219,10 @@ fn a_group_that_names_no_node_gets_a_child_like_itself() {
     let module = load(&spawner(0), Class::Replicated);
     let mut actor = Actor::new(&module, Limits::default(), replica()).unwrap();
     let (effect, _) = spawned(&mut actor, &spec(|_| {})).unwrap();
-    assert!(
-        matches!(effect, Effect::Spawn { child, spec, .. } if child.home == Home::Group && spec.replicas == 3),
-        "a group"
-    );
+    assert!(matches!(effect, Effect::Spawn(s) if s.child.home == Home::Group && s.spec.replicas == 3), "a group");
     let (effect, _) = spawned(&mut actor, &spec(|s| s.node = 4)).unwrap();
     assert!(
-        matches!(effect, Effect::Spawn { child, spec, .. } if child.home == Home::Node && child.node == NodeId(4) && spec.replicas == 0)
+        matches!(effect, Effect::Spawn(s) if s.child.home == Home::Node && s.child.node == NodeId(4) && s.spec.replicas == 0)
     );
 }
 
@@ -242,11 +242,11 @@ fn spawning_needs_authority() {
 fn a_spawner_passes_its_realm_handle_on_if_it_says_so_and_has_it() {
     let grant = spec(|s| s.flags = spawn_flags::GRANT_REALM);
     let (effect, _) = spawned(&mut actor(&spawner(0)), &grant).unwrap();
-    assert!(matches!(effect, Effect::Spawn { realm, .. } if realm == birth().realm && realm.is_some()));
+    assert!(matches!(effect, Effect::Spawn(s) if s.realm == birth().realm && s.realm.is_some()));
     let module = load(&spawner(0), Class::Plain);
     let mut poor = Actor::new(&module, Limits::default(), Birth { realm: None, ..birth() }).unwrap();
     let (effect, _) = spawned(&mut poor, &grant).unwrap();
-    assert!(matches!(effect, Effect::Spawn { realm: None, .. }));
+    assert!(matches!(effect, Effect::Spawn(s) if s.realm.is_none()));
 }
 
 #[test]

@@ -62,10 +62,10 @@ pub(super) async fn call(
         badge: 0,
         flags: (flags & 0xff) as i32 & (call_flags::QUERY | call_flags::FINAL),
         reply: Some(ReplyTo { address: console.address(), token }),
-        key: Some(key(sequence)),
+        key: Some(Box::new(key(sequence))),
         message,
     };
-    kernel.deliver(console.address(), to, Input::Message(Box::new(delivery)));
+    kernel.deliver(console.address(), to, Input::Message(delivery));
     let deadline = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
     let reply = tokio::select! {
         reply = answer => reply.map_err(|_| Refusal::new(Errno::INTERNAL, "the answer was lost in the kernel", ""))?,
@@ -174,8 +174,9 @@ pub(super) async fn send(
     let to = find(kernel, target)?;
     let message = message(kernel, body, handles)?;
     let from = kernel.console().address();
-    let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: Some(key(sequence)), message };
-    commit(kernel, to, Input::Message(Box::new(delivery)), target).await
+    let key = Some(Box::new(key(sequence)));
+    let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key, message };
+    commit(kernel, to, Input::Message(delivery), target).await
 }
 
 pub(super) async fn kill(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {

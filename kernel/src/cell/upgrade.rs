@@ -2,13 +2,13 @@
 //!
 //! 1. Whoever asked is told what came of it, or, by the end of the channel, that the actor ended before.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use pando_abi::{EventKind, ModuleHash};
 use pando_actors::{Carried, Effect, Event, Module};
 use tokio::sync::oneshot;
 
-use super::{BEGAN_NS, Cell, LIMIT_NS, Living};
+use super::{BEGAN_NS, Cell, LIMIT_NS, Living, Outlet};
 use crate::{node::Kernel, process::describe};
 
 /// What came of it: how the state came over, or why not.
@@ -27,28 +27,32 @@ impl Cell {
         let mut post = self.post.lock();
         if post.open {
             post.upgrade = Some(Upgrade { module, told });
+            self.switches.store(true, Ordering::Relaxed);
         }
         receiver
     }
 
-    pub(super) fn switch(&self, living: &mut Living, upgrade: Upgrade, kernel: &Arc<Kernel>) {
-        let Upgrade { module, told } = upgrade;
+    /// Goes on with the new code that waited.
+    pub(super) fn switch(&self, living: &mut Living, waited: Upgrade, kernel: &Arc<Kernel>, effects: &mut Vec<Effect>) {
+        let Upgrade { module, told } = waited;
         let hash: ModuleHash = module.hash();
         LIMIT_NS.set(self.limit_ms * 1_000_000);
         BEGAN_NS.set(u64::MAX);
         let moment = self.moment(kernel);
         let event = Event { time_ns: moment.now_ns, seed: moment.seed, ..Event::new(EventKind::Upgrade) };
-        let Living { process, actor, effects, actions, .. } = living;
+        let Living { process, actor, alarms, way, .. } = living;
         effects.clear();
         let switched = actor.upgrade(&module, &event, effects);
         LIMIT_NS.set(0);
         let switch = match switched {
             Ok(upgraded) => {
-                process.upgraded(&upgraded.dropped, effects, moment, actions);
-                living.order.spec.module = hash.0;
-                living.module = module.clone();
+                self.count_event();
+                let mut outlet = Outlet { cell: self, kernel, alarms, way };
+                process.upgraded(&upgraded.dropped, effects, moment, &mut outlet);
+                if let Some(order) = &mut living.order {
+                    order.spec.module = hash.0;
+                }
                 *self.module.lock() = Some(module);
-                self.events.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 kernel.log(self.address, 3, format!("runs module {hash:.8} from now on"));
                 Ok(upgraded.carried)
             }
@@ -63,7 +67,6 @@ impl Cell {
                 Err(why)
             }
         };
-        self.perform(living, kernel);
         // Who asked may have gone away.
         let _ = told.send(switch);
     }

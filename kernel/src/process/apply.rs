@@ -2,20 +2,22 @@
 
 use pando_abi::Address;
 use pando_abi::planted::{Bug, planted};
-use pando_actors::{Capability, Effect, Message};
+use pando_actors::{Capability, Effect, Message, Spawn};
 
 use super::{Moment, Process, Waiting};
-use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder};
+use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, Sink, SpawnOrder};
 
 impl Process {
     /// Takes every effect in its order.
-    pub(super) fn apply(&mut self, effects: &mut Vec<Effect>, moment: Moment, actions: &mut Vec<Action>) {
+    #[inline]
+    pub(super) fn apply(&mut self, effects: &mut Vec<Effect>, moment: Moment, actions: &mut impl Sink) {
         for effect in effects.drain(..) {
             self.apply_one(effect, moment, actions);
         }
     }
 
-    fn apply_one(&mut self, effect: Effect, moment: Moment, actions: &mut Vec<Action>) {
+    #[inline]
+    fn apply_one(&mut self, effect: Effect, moment: Moment, actions: &mut impl Sink) {
         let me = self.identity.me;
         match effect {
             Effect::Send { target, message } => actions.push(self.deliver(&target, message, 0, None)),
@@ -32,7 +34,8 @@ impl Process {
                 let asked = ReplyTo { address: to.address, token: to.token };
                 self.answer(asked, status, message, moment, actions);
             }
-            Effect::Spawn { child, spec, args, handles, parent, realm } => {
+            Effect::Spawn(spawn) => {
+                let Spawn { child, spec, args, handles, parent, realm } = *spawn;
                 self.children.insert(child);
                 actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
             }
@@ -65,13 +68,13 @@ impl Process {
                 let alarm = Alarm::Timer(self.seal(id));
                 actions.push(Action::Alarm { at_ns, alarm });
                 if planted(Bug::TimerTwice) && id.is_multiple_of(4) {
-                    actions.push(Action::Alarm { at_ns, alarm });
+                    actions.push(Action::Alarm { at_ns: at_ns.saturating_add(1), alarm });
                 }
             }
             Effect::Cancel { id } => {
                 if let Some(at_ns) = self.timers.remove(&id) {
                     self.agenda.remove(&(at_ns, id));
-                    actions.push(Action::Disarm(Alarm::Timer(self.seal(id))));
+                    actions.push(Action::Disarm { at_ns, alarm: Alarm::Timer(self.seal(id)) });
                 }
             }
             Effect::Grant { grant, badge, .. } => {
@@ -84,6 +87,7 @@ impl Process {
         }
     }
 
+    #[inline]
     fn deliver(&self, target: &Capability, message: Message, flags: i32, reply: Option<ReplyTo>) -> Action {
         let delivery = Delivery {
             from: self.identity.me,
@@ -94,7 +98,7 @@ impl Process {
             key: None,
             message,
         };
-        Action::Deliver { to: target.address, input: Input::Message(Box::new(delivery)) }
+        Action::Deliver { to: target.address, input: Input::Message(delivery) }
     }
 }
 

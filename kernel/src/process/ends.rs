@@ -6,7 +6,7 @@ use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, event::flags};
 use pando_actors::{Effect, Exit, Message};
 
 use super::{Guest, Moment, Process, Stepped, describe};
-use crate::input::{Action, Alarm, Input, Moved, ReplyTo, Standing, exit};
+use crate::input::{Action, Input, Moved, ReplyTo, Sink, Standing, exit};
 
 impl Process {
     pub(super) fn down(
@@ -16,7 +16,7 @@ impl Process {
         why: &Exit,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         let mut stepped = Stepped::default();
         let monitors: Vec<u64> = self.monitors.iter().filter(|(_, (t, _))| *t == target).map(|(id, _)| *id).collect();
@@ -48,7 +48,7 @@ impl Process {
         why: &Exit,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         let record = pando_abi::exit::ExitRecord { kind: why.kind as u16, reserved: 0, code: why.code };
         let mut body = record.to_bytes().to_vec();
@@ -67,7 +67,7 @@ impl Process {
         moved: &Moved,
         moment: Moment,
         effects: &mut Vec<Effect>,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) -> Stepped {
         let there = |a: &Address| moved.is_lost(node, *a);
         // Its own answers came by that node: which of them were on their way nobody knows.
@@ -133,14 +133,13 @@ impl Process {
     }
 
     /// Ends the process: everybody who has to know is told.
-    pub fn end(&mut self, guest: &dyn Guest, why: Exit, moment: Moment, actions: &mut Vec<Action>) -> Stepped {
+    pub fn end(&mut self, guest: &dyn Guest, why: Exit, moment: Moment, actions: &mut impl Sink) -> Stepped {
         let me = self.identity.me;
         for open in guest.open_replies() {
             let asked = ReplyTo { address: open.address, token: open.token };
             self.answer(asked, Errno::DEAD.code(), Message::default(), moment, actions);
         }
-        let alarms: Vec<Alarm> = self.alarms().map(|(_, alarm)| alarm).collect();
-        actions.extend(alarms.into_iter().map(Action::Disarm));
+        actions.extend(self.alarms().map(|(at_ns, alarm)| Action::Disarm { at_ns, alarm }));
         for (id, (target, _)) in std::mem::take(&mut self.monitors) {
             actions.push(Action::Deliver { to: target, input: Input::Unwatch { watcher: me, id: self.seal(id) } });
         }

@@ -217,7 +217,7 @@ impl World {
             badge: 0,
             flags: 0,
             reply: call.then_some(ReplyTo { address: at(ASKER), token }),
-            key: key.map(|seq| Key { origin: ActorId([9; 16]), incarnation: 1, seq: u64::from(seq) }),
+            key: key.map(|seq| Box::new(Key { origin: ActorId([9; 16]), incarnation: 1, seq: u64::from(seq) })),
             message: Message {
                 handles: if handles { vec![cap(at(4))] } else { Vec::new() }.into(),
                 ..Message::default()
@@ -229,7 +229,7 @@ impl World {
         if let (Some(key), true) = (key, good) {
             self.keys.insert(key);
         }
-        self.handle(Input::Message(Box::new(delivery)), Cause::Message);
+        self.handle(Input::Message(delivery), Cause::Message);
         assert_eq!(self.ghost.events, usize::from(good && fresh && !refused), "handled, or not, against the rules");
     }
 
@@ -294,7 +294,7 @@ impl World {
                     };
                     assert!(self.armed.insert(alarm, cause).is_none(), "an alarm is set twice");
                 }
-                Action::Disarm(alarm) => drop(self.armed.remove(&alarm)),
+                Action::Disarm { alarm, .. } => drop(self.armed.remove(&alarm)),
                 Action::Deliver { .. } | Action::Spawn(_) | Action::Log { .. } => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use pando_abi::{ActorId, Address, Errno, EventKind, ExitKind, NodeId, Rights, event::flags};
-use pando_actors::{Body, CapKind, Capability, Effect, Event, Exit, Handled, Message};
+use pando_actors::{Body, CapKind, Capability, Effect, Event, Exit, Handled, Message, Spawn};
 
 use super::*;
 use crate::input::{Action, Alarm, Delivery, Input, Key, Moved, ReplyTo, exit};
@@ -67,15 +67,15 @@ fn step(process: &mut Process, guest: &mut Script, input: Input) -> (Stepped, Ve
 }
 
 fn message(reply: Option<u64>, key: Option<u64>, grant: u64) -> Input {
-    Input::Message(Box::new(Delivery {
+    Input::Message(Delivery {
         from: at(9),
         grant,
         badge: 0,
         flags: 0,
         reply: reply.map(|token| ReplyTo { address: at(9), token }),
-        key: key.map(|seq| Key { origin: ActorId([9; 16]), incarnation: 1, seq }),
+        key: key.map(|seq| Box::new(Key { origin: ActorId([9; 16]), incarnation: 1, seq })),
         message: Message::bytes(b"hello"),
-    }))
+    })
 }
 
 fn reply_to(token: u64, text: &[u8]) -> Effect {
@@ -290,7 +290,7 @@ fn an_exit_keeps_the_effects_before_it_and_leaves_nothing_behind() {
     assert!(matches!(&actions[0], Action::Deliver { to, input: Input::Message(_) } if *to == at(4)));
     assert_eq!(answers(&actions), [(at(9), 77, Errno::DEAD.code(), Body::new())]);
     assert_eq!(downs(&actions), [(at(3), ExitKind::Normal)]);
-    assert!(actions.iter().any(|a| matches!(a, Action::Disarm(Alarm::Timer(1)))));
+    assert!(actions.iter().any(|a| matches!(a, Action::Disarm { alarm: Alarm::Timer(1), .. })));
     assert!(actions.iter().any(|a| matches!(a, Action::Deliver { input: Input::Unwatch { .. }, .. })));
     assert!(p.counts().iter().all(|(_, n)| *n == 0), "{:?}", p.counts());
 }
@@ -424,7 +424,8 @@ fn an_actor_has_only_so_many_links() {
 
 fn spawn(child: Address) -> Effect {
     let spec = pando_abi::SpawnSpec::new();
-    Effect::Spawn { child, spec, args: Body::default(), handles: Default::default(), parent: cap(at(1)), realm: None }
+    let (args, handles) = (Body::default(), Default::default());
+    Effect::Spawn(Box::new(Spawn { child, spec, args, handles, parent: cap(at(1)), realm: None }))
 }
 
 #[test]

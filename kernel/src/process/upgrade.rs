@@ -4,7 +4,7 @@ use pando_abi::Errno;
 use pando_actors::{Capability, Effect, Message};
 
 use super::{Moment, Process};
-use crate::input::{Action, ReplyTo};
+use crate::input::{ReplyTo, Sink};
 
 impl Process {
     /// Takes up the effects of the first event of new code. `dropped`: reply handles that went with the old one, whose callers are
@@ -14,7 +14,7 @@ impl Process {
         dropped: &[Capability],
         effects: &mut Vec<Effect>,
         moment: Moment,
-        actions: &mut Vec<Action>,
+        actions: &mut impl Sink,
     ) {
         for caller in dropped {
             let asked = ReplyTo { address: caller.address, token: caller.token };

@@ -160,9 +160,9 @@ impl World {
 
     fn call(&mut self, body: &[u8], seq: u64) -> ItemOutcome {
         let message = Message::bytes(body);
-        let (reply, key) = (Some(self.console()), Some(key(seq)));
+        let (reply, key) = (Some(self.console()), Some(Box::new(key(seq))));
         let from = Address::service(service::CONSOLE);
-        self.input(&Input::Message(Box::new(Delivery { from, grant: 0, badge: 0, flags: 0, reply, key, message })))
+        self.input(&Input::Message(Delivery { from, grant: 0, badge: 0, flags: 0, reply, key, message }))
     }
 
     fn value(&mut self, seq: u64) -> u64 {

@@ -52,15 +52,28 @@
 (func $body_len (result i32) (i32.load (i32.const 8228)))
 (func $handle (result i32) (i32.load (i32.const 8240)))
 (func $body (result i32)
-  (i32.and (i32.add (i32.const 8247) (i32.mul (call $handle_count) (i32.const 4))) (i32.const -8)))
+  (i32.and (i32.add (i32.const 8247) (i32.shl (i32.load16_u (i32.const 8196)) (i32.const 2))) (i32.const -8)))
 ;; The order in its body; an empty body is an order of zeros.
 (func $number (param $n i32) (result i64)
   (if (result i64) (i32.gt_u (call $body_len) (i32.mul (local.get $n) (i32.const 8)))
     (then (i64.load (i32.add (call $body) (i32.mul (local.get $n) (i32.const 8)))))
     (else (i64.const 0))))
-(func $verb (result i64) (call $number (i32.const 0)))
-(func $a (result i64) (call $number (i32.const 1)))
-(func $b (result i64) (call $number (i32.const 2)))
+;; Its first three, which nearly every event looks at.
+(func $verb (result i64)
+  (if (result i64) (i32.gt_u (i32.load (i32.const 8228)) (i32.const 0))
+    (then (i64.load offset=0
+      (i32.and (i32.add (i32.const 8247) (i32.shl (i32.load16_u (i32.const 8196)) (i32.const 2))) (i32.const -8))))
+    (else (i64.const 0))))
+(func $a (result i64)
+  (if (result i64) (i32.gt_u (i32.load (i32.const 8228)) (i32.const 8))
+    (then (i64.load offset=8
+      (i32.and (i32.add (i32.const 8247) (i32.shl (i32.load16_u (i32.const 8196)) (i32.const 2))) (i32.const -8))))
+    (else (i64.const 0))))
+(func $b (result i64)
+  (if (result i64) (i32.gt_u (i32.load (i32.const 8228)) (i32.const 16))
+    (then (i64.load offset=16
+      (i32.and (i32.add (i32.const 8247) (i32.shl (i32.load16_u (i32.const 8196)) (i32.const 2))) (i32.const -8))))
+    (else (i64.const 0))))
 
 ;; CBOR at `at`: a number of nine bytes.
 (func $put (param $at i32) (param $n i64)

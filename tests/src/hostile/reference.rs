@@ -11,7 +11,7 @@ use pando_abi::{
     ActorId, Address, Call, Errno, Handle, Home, ModuleHash, NodeId, Rights, SpawnSpec, handle::HandleStat,
     id::service, limits, policy::spawn_flags,
 };
-use pando_actors::{Body, CapKind, Capability, Class, Effect, Handles, Message, Tally};
+use pando_actors::{Body, CapKind, Capability, Class, Effect, Handles, Message, Spawn, Tally};
 
 use seen::Ids;
 pub use seen::{Said, Seen};
@@ -475,7 +475,7 @@ impl Reference {
         self.now.bytes += args.len();
         let parent = Capability::actor(self.home, Rights::CHILD_TO_PARENT);
         let args = Body::from_slice(args);
-        self.ask(seen, Effect::Spawn { child, spec, args, handles, parent, realm }, NONE)?;
+        self.ask(seen, Effect::Spawn(Box::new(Spawn { child, spec, args, handles, parent, realm })), NONE)?;
         self.given(returned, Capability::actor(child, Rights::PEER))
     }
 

@@ -29,7 +29,8 @@ impl Model {
                 self.deliver(target, letter);
             }
             Effect::Reply { to, status, message } => self.answer(to, status, message),
-            Effect::Spawn { child, spec, args, handles, parent, realm } => {
+            Effect::Spawn(spawn) => {
+                let Spawn { child, spec, args, handles, parent, realm } = *spawn;
                 self.give_birth(child, spec, Message { body: args, handles }, parent, realm);
             }
             Effect::Kill { target } => {
