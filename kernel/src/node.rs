@@ -268,7 +268,6 @@ impl Kernel {
     pub(crate) fn heard_by(&self, actor: Address) -> Vec<(ActorId, u64)> {
         let actor = Address { node: NodeId::NONE, ..actor };
         let heard = self.heard.lock();
-        #[expect(clippy::iter_over_hash_type, reason = "put in order below")]
         #[expect(clippy::disallowed_methods, reason = "put in order below")]
         let mut all: Vec<(ActorId, u64)> =
             heard.iter().filter(|((_, to), _)| *to == actor).map(|((group, _), seq)| (*group, *seq)).collect();

@@ -13,6 +13,7 @@
 pub(crate) mod appender;
 mod engine_files;
 pub(crate) mod log;
+mod reading;
 pub(crate) mod snapshots;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::error::OpenError;
 use crate::files::SystemFiles;
 use appender::{Appender, Item};
 use engine_files::EngineFiles;
+use reading::Reading;
 use snapshots::Snapshots;
 use snapshots::kept::Kept;
 
@@ -56,6 +58,7 @@ pub(crate) struct Disk {
     fatal: Fatal,
     book: Mutex<Book>,
     lock: Mutex<Option<File>>,
+    reading: Reading,
 }
 
 /// What groups there are. Mirrors region 1.
@@ -119,10 +122,17 @@ impl Disk {
             fatal: config.fatal.clone(),
             book: Mutex::new(book),
             lock: Mutex::new(Some(lock)),
+            reading: Reading::new(),
         })
     }
 
-    /// For reading.
+    /// Reads entries. Blocks.
+    pub(crate) fn read<R: Send>(&self, read: impl FnOnce(&Engine) -> R + Send) -> std::io::Result<R> {
+        let engine = self.engine()?;
+        Ok(self.reading.read(|| read(&engine)))
+    }
+
+    /// For reading anything but entries.
     pub(crate) fn engine(&self) -> std::io::Result<Arc<Engine>> {
         self.engine.read().clone().ok_or_else(|| std::io::Error::other("the log is closed"))
     }
@@ -217,7 +227,8 @@ impl Disk {
 
     /// Drops log files that nobody needs, and names the groups that hold old ones in use.
     pub(crate) fn purge(&self) -> std::io::Result<Vec<GroupId>> {
-        let regions = self.engine()?.purge_expired_files().map_err(|e| std::io::Error::other(e.to_string()))?;
+        let purged = self.read(|engine| engine.purge_expired_files())?;
+        let regions = purged.map_err(|e| std::io::Error::other(e.to_string()))?;
         let book = self.book.lock();
         let held = book.groups.iter().filter(|(_, record)| regions.contains(&record.region));
         Ok(held.map(|(group, _)| *group).collect())

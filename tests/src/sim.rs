@@ -211,7 +211,7 @@ impl Run {
         // Founding, in calm.
         let clients = dice.between(2, 6);
         let client = |run: &Run, n: u64, dice: &mut Dice| {
-            Client::new(n, run.world.net.clone(), run.report.nodes, run.board.clone(), dice.fork(n))
+            Client::new(n, &run.world, run.report.nodes, run.board.clone(), dice.fork(n))
         };
         let founder = client(self, 1_000, dice);
         let [tallies, groups, plain] = [2, 3, 3].map(|most| dice.between(1, most) as usize);

@@ -143,7 +143,8 @@ impl GroupLog {
         let last = last.map(|last| last.min(cut.unwrap_or(u64::MAX)));
         let last = match (first, last) {
             (Some(first), Some(last)) if first <= last => {
-                let entry = engine.get_entry::<Entries>(region, last).map_err(|e| disk.unread(e))?;
+                let entry =
+                    disk.read(|engine| engine.get_entry::<Entries>(region, last))?.map_err(|e| disk.unread(e))?;
                 let entry = entry.ok_or_else(|| io::Error::other("the last entry is missing"))?;
                 Some(log_id(entry.term, entry.index - 1))
             }
@@ -223,8 +224,11 @@ impl GroupLog {
                 return Ok(tail);
             }
             let mut raw = Vec::new();
-            let engine = shared.disk.engine()?;
-            match engine.fetch_entries_to::<Entries>(shared.region, start + 1, from_engine + 1, bytes, &mut raw) {
+            let (first, end) = (start + 1, from_engine + 1);
+            let read = shared
+                .disk
+                .read(|engine| engine.fetch_entries_to::<Entries>(shared.region, first, end, bytes, &mut raw));
+            match read? {
                 Ok(_) => {}
                 // Purged meanwhile: look again where the log begins.
                 Err(raft_engine::Error::EntryCompacted) if shared.state.lock().start() > start => continue,

@@ -23,6 +23,7 @@ pub(crate) mod kept;
 #[cfg(test)]
 mod tests;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -214,8 +215,8 @@ impl Snapshots {
                     let bytes = cut.bytes(part);
                     let row = PartRow { name: *blake3::hash(&bytes).as_bytes(), len: bytes.len() as u32 };
                     cut.named(part, row.name);
-                    if !have.contains_key(&row.name) {
-                        have.insert(row.name, (self.push(group, &mut writer, &bytes)?, row.len));
+                    if let Entry::Vacant(vacant) = have.entry(row.name) {
+                        vacant.insert((self.push(group, &mut writer, &bytes)?, row.len));
                     }
                     row
                 }

@@ -65,7 +65,7 @@ pub async fn measure(bench: &mut Bench) {
         times.add(&took);
         rate
     };
-    let theirs = || ra.as_mut().map_err(|why| why.clone())?.to_many(groups, CALLERS, seconds);
+    let theirs = || ra.as_mut().map_err(|why| why.clone())?.over_many(groups, CALLERS, seconds);
     let duel = duel(bench.effort, ours, theirs).await;
     let what = format!("commands to {shown} groups on 3 nodes together");
     let unit = ("commands/s", Better::More);

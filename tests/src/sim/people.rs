@@ -10,16 +10,19 @@
 mod audit;
 mod jacks;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pando_abi::{Errno, NodeId, RealmId, Restart, call::call_flags};
 use pando_admin::{CallFate, Level, Reply, Request, SequenceKey, SpawnRequest};
 use pando_transport::{MemoryNet, PublicKey};
 use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
-use super::world::PERSON;
+use super::world::{PERSON, World};
 use crate::{
     dice::Dice,
     guests::{self, Testimony, order, verb},
@@ -176,17 +179,19 @@ pub struct Client {
     pub(super) nodes: u32,
     pub(super) board: Shared,
     pub(super) dice: Dice,
+    crashes: watch::Receiver<BTreeMap<NodeId, u64>>,
     origin: [u8; 16],
     seq: u64,
 }
 
 impl Client {
     /// The client with this number.
-    pub fn new(number: u64, net: MemoryNet, nodes: u32, board: Shared, mut dice: Dice) -> Client {
+    pub fn new(number: u64, world: &World, nodes: u32, board: Shared, mut dice: Dice) -> Client {
         let mut origin = [0; 16];
         origin[..8].copy_from_slice(&(number + 1).to_le_bytes());
         origin[8..].copy_from_slice(&dice.throw().to_le_bytes());
-        Client { net, nodes, board, dice, origin, seq: 0 }
+        let (net, crashes) = (world.net.clone(), world.crashes.subscribe());
+        Client { net, nodes, board, dice, crashes, origin, seq: 0 }
     }
 
     fn key(&mut self) -> SequenceKey {
@@ -216,7 +221,14 @@ impl Client {
         patience: Duration,
     ) -> Option<Reply> {
         let mut answers = self.net.request(node, who, Bytes::from(request.encode()))?;
-        let answer = timeout(patience, answers.next()).await.ok()?.ok()??;
+        let mut crashes = self.crashes.clone();
+        let before = crashes.borrow_and_update().get(&node).copied();
+        let crashed = crashes.wait_for(|crashes| crashes.get(&node).copied() != before);
+        let answer = tokio::select! {
+            biased;
+            _ = crashed => return None,
+            answer = timeout(patience, answers.next()) => answer.ok()?.ok()??,
+        };
         Some(Reply::decode(&answer).expect("a reply that is one"))
     }
 

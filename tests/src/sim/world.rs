@@ -7,10 +7,11 @@
 //! 2. A crash drops every task of a node wherever it waits, after its disk and its wires were cut.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,7 +25,7 @@ use pando_scheduler::Scheduler;
 use pando_transport::{Member, MemoryNet, PublicKey};
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::watch};
 
 use super::disk::SimDisk;
 use crate::{dice::Dice, guests};
@@ -137,20 +138,28 @@ pub struct World {
     pub net: MemoryNet,
     /// The machines.
     pub machines: Vec<Machine>,
+    /// How often each node has crashed. Whoever waits for one hears of it here first: its tasks are dropped in an order that depends on
+    /// what else runs in this process (tokio shards them by numbers that count all tasks of the process).
+    pub crashes: watch::Sender<BTreeMap<NodeId, u64>>,
     tuning: Tuning,
     dice: Dice,
     now: Duration,
     folder: TempDir,
 }
 
-/// One engine for all nodes of all simulations of this process: what is compiled once stays.
-static ENGINE: LazyLock<(Arc<Engine>, Vec<Arc<Module>>)> = LazyLock::new(|| {
+thread_local! {
+    /// One engine for all nodes of all simulations of a thread: what is compiled once stays, and simulations on two threads have
+    /// nothing in common.
+    static ENGINE: (Arc<Engine>, Vec<Arc<Module>>) = engine();
+}
+
+fn engine() -> (Arc<Engine>, Vec<Arc<Module>>) {
     let config = EngineConfig { cache_dir: None, on_epoch: Arc::new(|| Verdict::Continue) };
     let engine = Engine::new(config).expect("an engine");
     let load = |label: &str, class| engine.load(&guests::wasm(label), class).expect("a guest that is a module");
     let kept = ["tally", "witness", "jack"].map(|label| [load(label, Class::Plain), load(label, Class::Replicated)]);
     (Arc::new(engine), kept.into_iter().flatten().collect())
-});
+}
 
 impl World {
     /// Machines that are off, with empty disks.
@@ -174,7 +183,15 @@ impl World {
         let genesis = Genesis { realm: RealmId(realm), nodes, users: vec![PERSON], joined: false };
         let machines =
             genesis.nodes.iter().map(|member| Machine::new(member, &genesis, folder.path(), own.fork(2))).collect();
-        World { net: MemoryNet::new(own.throw()), machines, tuning, dice: own, now: Duration::ZERO, folder }
+        World {
+            net: MemoryNet::new(own.throw()),
+            machines,
+            crashes: watch::Sender::default(),
+            tuning,
+            dice: own,
+            now: Duration::ZERO,
+            folder,
+        }
     }
 
     /// One machine more, with an empty disk and the record of a node that was admitted. It is off.
@@ -261,7 +278,7 @@ impl World {
             door: Arc::new(SimDoor { now_ns: machine.now_ns.clone(), dice: Mutex::new(dice.fork(3)) }),
             incarnation,
             scheduler: scheduler.clone(),
-            engine: ENGINE.0.clone(),
+            engine: ENGINE.with(|(engine, _)| engine.clone()),
             transport,
             events,
             addr: machine.addr,
@@ -286,6 +303,7 @@ impl World {
         let machine = &mut self.machines[at];
         machine.disk.cut();
         self.net.kill(machine.id);
+        self.crashes.send_modify(|crashes| *crashes.entry(machine.id).or_default() += 1);
         machine.life = None;
         machine.store.lose_unflushed();
     }

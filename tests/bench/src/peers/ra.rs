@@ -126,7 +126,7 @@ impl Ra {
     }
 
     /// Commands a second to all groups that were started, from as many waiting clients as are wanted beside the first member.
-    pub fn to_many(&mut self, groups: u64, clients: u64, seconds: u64) -> Result<f64, String> {
+    pub fn over_many(&mut self, groups: u64, clients: u64, seconds: u64) -> Result<f64, String> {
         self.client.number(&format!(
             "erpc:call('ra1@127.0.0.1', beside_ra, to_many, [{groups}, {clients}, {seconds}], infinity)"
         ))
