@@ -24,7 +24,7 @@ use pando_admin::{CopyRow, Reply};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{node::Kernel, realm::Refusal};
+use crate::{node::Kernel, realm::Refusal, wire};
 
 /// A hold lasts so long at most unless it is renewed.
 const HOLD_MAX: Duration = Duration::from_secs(30);
@@ -140,6 +140,5 @@ pub(crate) async fn module(kernel: &Arc<Kernel>, hash: ModuleHash, offset: u64) 
 }
 
 fn piece(bytes: &[u8], offset: u64) -> Reply {
-    let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
-    Reply::Piece { total: bytes.len() as u64, bytes: rest.chunks(PIECE_BYTES).next().unwrap_or_default().to_vec() }
+    Reply::Piece { total: bytes.len() as u64, bytes: wire::piece(bytes, offset, PIECE_BYTES).to_vec() }
 }

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId, SpawnSpec};
+use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId};
+/// What starts a process: kept by whoever may have to start it again.
+pub use pando_actors::Spawn as SpawnOrder;
 use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message};
 
 /// (origin, incarnation, seq): the same key is the same message, however often it arrives.
@@ -152,23 +154,6 @@ impl Input {
     pub fn is_message(&self) -> bool {
         matches!(self, Input::Message(_))
     }
-}
-
-/// What starts a process: kept by whoever may have to start it again.
-#[derive(Clone, Debug)]
-pub struct SpawnOrder {
-    /// Its address: derived, so it is good before the process runs.
-    pub child: Address,
-    /// Limits and policies.
-    pub spec: SpawnSpec,
-    /// The body of the start event.
-    pub args: Body,
-    /// The handles of the start event.
-    pub handles: Handles,
-    /// Handle 1.
-    pub parent: Capability,
-    /// Handle 2.
-    pub realm: Option<Capability>,
 }
 
 /// What a process asks for.

@@ -156,9 +156,7 @@ impl Modules {
     /// A piece for another node: (total, bytes); total 0: not here.
     pub fn piece(&self, hash: ModuleHash, offset: u64) -> (u64, Vec<u8>) {
         let Some(wasm) = self.bytes(hash) else { return (0, Vec::new()) };
-        // No bytes if it starts behind the end.
-        let rest = usize::try_from(offset).ok().and_then(|start| wasm.get(start..)).unwrap_or_default();
-        (wasm.len() as u64, rest.chunks(PIECE_BYTES).next().unwrap_or_default().to_vec())
+        (wasm.len() as u64, crate::wire::piece(&wasm, offset, PIECE_BYTES).to_vec())
     }
 
     /// A piece from another node. Returns the offset to ask that node for next, if there is more to come.

@@ -66,15 +66,6 @@ impl Paths {
     }
 }
 
-/// Where something goes next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Way {
-    /// It has come to the node that has it, or knows where it is.
-    Here,
-    /// There.
-    Node(NodeId),
-}
-
 impl Root {
     /// For whom the loss of a node means something else than their addresses say.
     pub fn moved_about(&self, node: NodeId) -> Moved {
@@ -101,10 +92,7 @@ impl Kernel {
 
     /// Where a plain actor lives, as far as this node knows.
     pub fn lives(&self, address: Address) -> NodeId {
-        match address.home {
-            Home::Node => self.moved(address).map_or(address.node, |row| row.node),
-            _ => address.node,
-        }
+        self.moved(address).map_or(address.node, |row| row.node)
     }
 
     /// Does what is sent to this actor still go through the node that passes it on?
@@ -115,32 +103,25 @@ impl Kernel {
         self.paths().life(row.via).is_some_and(|life| life.0 == row.via_life) && !self.paths().is_straight(row)
     }
 
-    /// The way that this node's things take to a plain actor.
-    pub(crate) fn way(&self, to: Address) -> Way {
+    /// The node to which this node's things for a plain actor go; `None`: this one has it, or knows where it is.
+    pub(crate) fn way(&self, to: Address) -> Option<NodeId> {
         let next = match self.moved(to) {
             Some(row) if self.goes_through(&row) => row.via,
             Some(row) => row.node,
             None => to.node,
         };
-        if next == self.id() { Way::Here } else { Way::Node(next) }
+        (next != self.id()).then_some(next)
     }
 
     /// The node that leads the move of an actor: the one by which its messages come.
     pub(crate) fn led_by(&self, address: Address) -> NodeId {
-        match self.way(address) {
-            Way::Here => self.id(),
-            Way::Node(node) => node,
-        }
+        self.way(address).unwrap_or(self.id())
     }
 
     /// Nodes other than this one that an answer of this actor depends on.
     pub(crate) fn depends_on(&self, to: Address) -> Vec<NodeId> {
-        let mut nodes = vec![self.lives(to)];
-        if let Way::Node(node) = self.way(to) {
-            nodes.push(node);
-        }
-        nodes.retain(|node| *node != self.id());
-        nodes
+        let nodes = [self.lives(to)].into_iter().chain(self.way(to));
+        nodes.filter(|node| *node != self.id()).collect()
     }
 
     /// The node to which a group that is led here says something; `None`: this one.
@@ -148,19 +129,14 @@ impl Kernel {
         if to.home != Home::Node {
             return (to.node != NodeId::NONE && to.node != self.id()).then_some(to.node);
         }
-        match self.way(to) {
-            Way::Node(node) => Some(node),
-            // What passes through here goes with its number, so that it is heard once wherever it is said again from.
-            Way::Here => self.lives_elsewhere(to),
-        }
+        // What passes through here goes with its number, so that it is heard once wherever it is said again from.
+        self.way(to).or_else(|| self.lives_elsewhere(to))
     }
 
     /// The node to which what came here for this actor is passed on.
     pub(crate) fn lives_elsewhere(&self, to: Address) -> Option<NodeId> {
-        if self.cells().get(to.id).is_some_and(|cell| cell.address() == to) {
-            return None;
-        }
-        self.moved(to).map(|row| row.node).filter(|node| *node != self.id())
+        let has = self.cells().get(to.id).is_some_and(|cell| cell.address() == to);
+        if has { None } else { self.lives_elsewhere_now(to) }
     }
 
     /// The same where the actor's cell here, if there is one still, has just given it away.

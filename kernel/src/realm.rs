@@ -12,7 +12,7 @@ use crate::{
     lanes::Whereabouts,
     node::Kernel,
     replica::entry::Birth,
-    root::{GroupRecord, NewGroup, RootCommand, RootOutcome},
+    root::{GroupRecord, NewGroup, Root, RootCommand, RootOutcome},
     router,
     wire::WireSpawn,
 };
@@ -120,6 +120,18 @@ impl Kernel {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until the root group's state is so, as far as this node knows. `false`: it was not by then.
+    pub(crate) async fn until_root(&self, deadline: tokio::time::Instant, is_so: impl Fn(&Root) -> bool) -> bool {
+        let mut changes = self.root().changes();
+        while !self.root().read(&is_so) {
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Has this node known, since it booted, what the realm had decided by then? One short try to find out.

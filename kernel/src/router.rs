@@ -17,7 +17,6 @@ use crate::{
     lanes::LaneItem,
     launch,
     node::Kernel,
-    paths,
     replica::Replica,
     wire::{self, Envelope},
 };
@@ -39,8 +38,8 @@ impl Kernel {
     pub fn deliver(self: &Arc<Self>, from: Address, to: Address, input: Input) {
         match to.home {
             Home::Node => match self.way(to) {
-                paths::Way::Here => self.arrive(from, to, input, true),
-                paths::Way::Node(next) => {
+                None => self.arrive(from, to, input, true),
+                Some(next) => {
                     let envelope = Envelope::Deliver { from: from.into(), to: to.into(), input: (&input).into() };
                     if let Err(errno) = self.send_far(to, next, &envelope) {
                         self.undelivered(to, &input, errno);

@@ -392,6 +392,12 @@ pub enum BeginWord {
     Blank,
 }
 
+/// What is sent at once of something longer: from the offset on, none behind its end.
+pub fn piece(bytes: &[u8], offset: u64, bytes_max: usize) -> &[u8] {
+    let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+    rest.get(..bytes_max).unwrap_or(rest)
+}
+
 /// Encodes.
 pub fn encode<T>(value: &T) -> Vec<u8>
 where

@@ -178,8 +178,7 @@ impl Disk {
     }
 
     /// Writes a vote for a replica that does not run.
-    pub(crate) async fn set_vote(&self, group: GroupId, vote: VoteRecord) -> std::io::Result<()> {
-        let Some(record) = self.group(group) else { return Ok(()) };
+    pub(crate) async fn set_vote(&self, record: &GroupRecord, vote: VoteRecord) -> std::io::Result<()> {
         self.appender.write(vec![Item::Put(record.region, log::KEY_VOTE.to_vec(), encode(&vote))]).await
     }
 

@@ -14,16 +14,12 @@ use pando_tests::{
     Asker, Realm, Spawn,
     guests::{order, verb},
     load::Load,
-    shell::{Said, pando},
+    shell::pando,
     until,
 };
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn typed(data: &Path, words: &[&str]) -> Said {
-    pando(data, words)
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -33,7 +29,7 @@ fn text(path: &Path) -> &str {
 fn backed_up(realm: &Realm) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("grove.backup");
-    let said = typed(realm.data(), &["backup", text(&file)]);
+    let said = pando(realm.data(), &["backup", text(&file)]);
     assert_eq!(said.code, 0, "{said:?}");
     (folder, file)
 }
@@ -41,7 +37,7 @@ fn backed_up(realm: &Realm) -> (TempDir, PathBuf) {
 /// The realm that a backup makes, up and answering.
 async fn restored(file: &Path, nodes: u32) -> Realm {
     let folder = tempfile::tempdir().expect("a folder");
-    let said = typed(folder.path(), &["restore", text(file), "--nodes", &nodes.to_string()]);
+    let said = pando(folder.path(), &["restore", text(file), "--nodes", &nodes.to_string()]);
     assert_eq!(said.code, 0, "{said:?}");
     let mut realm = Realm::of(folder);
     let all: Vec<u32> = realm.genesis().nodes.iter().map(|member| member.node.0).collect();
@@ -90,7 +86,7 @@ async fn a_realm_is_restored_with_its_groups_names_and_modules_while_the_first_o
     again.kill(4);
     again.boot(&[4]).await;
     again.admit(5).await;
-    let said = typed(again.data(), &["group", "add", "hits", "n5"]);
+    let said = pando(again.data(), &["group", "add", "hits", "n5"]);
     assert!(said.code == 0 && said.out.contains("voters n4 n5"), "{said:?}");
     assert_eq!(asker.order("hits", order(verb::TALLY, 0, 0, &[]), &[]).await.number(), value + 2);
 }
@@ -154,7 +150,7 @@ async fn a_backup_that_dies_halts_nobody_for_long_and_two_do_not_mix() {
     let refused = asker.ask(hold(2, 1_500, false)).await.unwrap_err();
     assert!(refused.text.contains("holds for another backup"), "{refused:?}");
     let file = realm.data().join("never.backup");
-    let said = typed(realm.data(), &["backup", text(&file)]);
+    let said = pando(realm.data(), &["backup", text(&file)]);
     assert!(said.code == 1 && said.err.contains("holds for another backup"), "{said:?}");
     assert!(!file.exists() && !realm.data().join("never.backup.part").exists());
     // Calls are answered; what groups say to each other waits, until nobody renews the hold.
@@ -172,9 +168,9 @@ async fn a_damaged_backup_or_a_folder_with_something_in_it_is_refused_and_nothin
     let realm = Realm::start(1).await;
     realm.asker().spawn(Spawn::guest("tally").replicas(1).name("hits")).await;
     let (folder, file) = backed_up(&realm);
-    let said = typed(realm.data(), &["backup", text(&file)]);
+    let said = pando(realm.data(), &["backup", text(&file)]);
     assert!(said.code == 1 && said.err.contains("is there already"), "{said:?}");
-    let said = typed(realm.data(), &["restore", text(&file)]);
+    let said = pando(realm.data(), &["restore", text(&file)]);
     assert!(said.code == 1 && said.err.contains("is not empty"), "{said:?}");
     let whole = std::fs::read(&file).expect("the backup");
     let target = folder.path().join("target");
@@ -183,7 +179,7 @@ async fn a_damaged_backup_or_a_folder_with_something_in_it_is_refused_and_nothin
     for bytes in [&whole[..whole.len() / 2], &changed, b"something else"] {
         let bad = folder.path().join("bad");
         std::fs::write(&bad, bytes).expect("a file");
-        let said = typed(&target, &["restore", text(&bad)]);
+        let said = pando(&target, &["restore", text(&bad)]);
         assert!(said.code == 1 && said.err.contains("not a backup, or a damaged one"), "{said:?}");
         assert!(!target.exists(), "a folder is left");
     }

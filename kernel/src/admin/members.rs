@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Errno, Home, NodeId};
 use pando_admin::{Contact, Reply, Request};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{VIEW_PATIENCE, target::find};
 use crate::{
@@ -24,18 +24,6 @@ const STILL: Duration = Duration::from_secs(3);
 const TICKET_MS: std::ops::RangeInclusive<u64> = 1_000..=7 * 86_400_000;
 /// Contacts in a ticket: it has to be copied by hand.
 const CONTACTS_MAX: usize = 2;
-
-/// Waits until the root group's state is so. `false`: it was not by then.
-async fn until(kernel: &Kernel, deadline: Instant, is_so: impl Fn(&Root) -> bool) -> bool {
-    let mut changes = kernel.root().changes();
-    while !kernel.root().read(&is_so) {
-        match timeout_at(deadline, changes.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return false,
-        }
-    }
-    true
-}
 
 fn alive(kernel: &Kernel) -> Vec<u32> {
     kernel.nodes_up().iter().map(|node| node.0).collect()
@@ -92,7 +80,7 @@ pub(super) async fn remove(kernel: &Arc<Kernel>, node: NodeId, lost: bool) -> Re
     }
     kernel.root_command(RootCommand::RemoveMember { node, alive: alive(kernel), lost }).await?;
     let deadline = Instant::now() + CHANGE_PATIENCE;
-    if until(kernel, deadline, |root| root.member(node).is_none()).await {
+    if kernel.until_root(deadline, |root| root.member(node).is_none()).await {
         return Ok(Reply::Done);
     }
     let held = kernel.root().read(|root| root.groups_of(node).map(|group| group.address()).next());
@@ -122,7 +110,7 @@ pub(super) async fn drain(kernel: &Arc<Kernel>, node: NodeId, drained: bool) -> 
                 break;
             }
             let step = (Instant::now() + STILL).min(deadline);
-            let moved = until(kernel, step, |root| (root.load(node), root.wanted_on(node)) != load).await;
+            let moved = kernel.until_root(step, |root| (root.load(node), root.wanted_on(node)) != load).await;
             let moving = kernel.root().read(|root| root.groups_of(node).any(|group| group.is_moving()));
             if Instant::now() >= deadline || !moved && !moving {
                 break;
@@ -194,7 +182,7 @@ async fn seated(kernel: &Arc<Kernel>, target: &str, command: RootCommand, id: Ac
     let deadline = Instant::now() + CHANGE_PATIENCE;
     let settled =
         |root: &Root| root.group(id).is_none_or(|now| now.voters == now.wanted || now.wanted != record.wanted);
-    until(kernel, deadline, settled).await;
+    kernel.until_root(deadline, settled).await;
     match kernel.root().read(|root| root.group(id).map(|now| (now.voters.clone(), now.wanted.clone()))) {
         Some((voters, _)) if voters == record.wanted => Ok(voters),
         Some((_, wanted)) if wanted != record.wanted => {

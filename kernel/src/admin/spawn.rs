@@ -37,13 +37,8 @@ pub(super) async fn has_module(kernel: &Arc<Kernel>, hash: ModuleHash) -> Result
 
 /// Waits a little for this node to hear of a module that was put at another one a moment ago.
 pub(super) async fn known_here(kernel: &Arc<Kernel>, hash: ModuleHash) {
-    let mut changes = kernel.root().changes();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-    while kernel.root().read(|root| root.module(hash).is_none()) {
-        if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-            return;
-        }
-    }
+    kernel.until_root(deadline, |root| root.module(hash).is_some()).await;
 }
 
 pub(super) async fn put_module(kernel: &Arc<Kernel>, label: String, wasm: Vec<u8>) -> Result<Reply, Refusal> {

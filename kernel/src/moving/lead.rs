@@ -16,7 +16,6 @@ use tokio::{
 use super::{HeldItem, Part, Word};
 use crate::{
     node::Kernel,
-    paths::Way,
     realm::{ROOT, Refusal},
     root::{MovedEntry, RootCommand},
     wire::{Envelope, MoveStep},
@@ -80,7 +79,7 @@ impl Kernel {
             let mend = "a group moves with `group move`";
             return Err(Refusal::new(Errno::REFUSED, "only a plain actor can be moved so", mend));
         }
-        if self.way(address) != Way::Here {
+        if self.way(address).is_some() {
             let text = "its messages come by another node than this one";
             return Err(Refusal::new(Errno::REFUSED, text, "ask again"));
         }

@@ -11,13 +11,11 @@ use super::{PACKAGE_BYTES_MAX, Part, refused, verdict::Case};
 use crate::{
     cell::Cell,
     node::Kernel,
-    wire::{Envelope, MoveStep},
+    wire::{self, Envelope, MoveStep},
 };
 
 /// How long an actor may be busy with the event before.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
-/// How long this node may be behind the leader in what it knows of the realm.
-const BEHIND: Duration = Duration::from_secs(5);
 /// Bytes of one piece of a package.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
 
@@ -60,7 +58,7 @@ impl Kernel {
         target: NodeId,
     ) -> Result<(Arc<Cell>, u64), MoveStep> {
         let ended = || refused(Errno::DEAD, "it has ended", "`ps` shows what runs");
-        if !self.knows_before(address, before, BEHIND).await {
+        if !self.until_mark(address, |mark| mark == before).await {
             return Err(refused(Errno::EXISTS, "it has been moved meanwhile", "look again"));
         }
         let cell = self.cells().get(address.id).filter(|cell| cell.address() == address).ok_or_else(ended)?;
@@ -93,12 +91,8 @@ impl Kernel {
     async fn leave(self: &Arc<Self>, cell: &Arc<Cell>, before: u64, target: NodeId) {
         let address = cell.address();
         // Whoever comes here from now on has to know where it is. (Of a first move this node itself is the leader, and knows.)
-        let mut changes = self.root().changes();
-        let deadline = tokio::time::Instant::now() + BEHIND;
-        while before != 0 && self.moved(address).is_some_and(|row| row.mark == before) {
-            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-                break;
-            }
+        if before != 0 {
+            self.until_mark(address, |mark| mark != before).await;
         }
         self.cells().remove(address.id);
         self.count_ended_events(cell.events());
@@ -121,9 +115,8 @@ impl Kernel {
             let parcels = self.moving().parcels.lock();
             parcels.get(&mark).filter(|parcel| parcel.target == from).map(|parcel| parcel.bytes.clone())
         };
-        let start = usize::try_from(offset).ok();
-        let rest = bytes.as_ref().zip(start).and_then(|(bytes, start)| bytes.get(start..));
-        if let Some(piece) = rest.and_then(|rest| rest.chunks(PIECE_BYTES).next()) {
+        let piece = bytes.as_ref().map(|bytes| wire::piece(bytes, offset, PIECE_BYTES)).unwrap_or_default();
+        if !piece.is_empty() {
             self.tell_step(from, mark, MoveStep::Piece { offset, bytes: piece.to_vec() });
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns: the way from an offer to a cell. Does not know: whether the move is made; see [`super::verdict`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::{Address, Errno, ModuleHash, NodeId};
 use pando_actors::{Actor, Class};
@@ -18,8 +18,6 @@ const PIECE_PATIENCE: Duration = Duration::from_secs(2);
 const TRIES: u32 = 5;
 /// Pieces that are asked for at once.
 const WINDOW: u64 = 8;
-/// How long this node may be behind the leader in what it knows of the realm.
-const BEHIND: Duration = Duration::from_secs(5);
 
 impl Kernel {
     /// Before anything stands still: is the module here, and room?
@@ -78,7 +76,7 @@ impl Kernel {
     ) -> Result<Arc<Cell>, MoveStep> {
         let behind =
             || refused(Errno::TIMEOUT, format!("{} does not know the realm well enough yet", self.id()), "try again");
-        if !self.knows_before(case.address, case.before, BEHIND).await {
+        if !self.until_mark(case.address, |mark| mark == case.before).await {
             return Err(behind());
         }
         let bytes = self.fetch_package(case, total, words).await?;
@@ -157,16 +155,12 @@ impl Kernel {
     fn settle_in(self: &Arc<Self>, cell: &Arc<Cell>, mark: u64) {
         // Nodes that went while it was on its way, or that cannot be reached from here.
         let up = self.nodes_up();
-        let gone: Vec<NodeId> = cell.others().into_iter().flat_map(|other| [self.lives(other)]).collect();
-        let mut told = Vec::new();
-        for node in gone.into_iter().filter(|node| !up.contains(node)) {
-            if !told.contains(&node) {
-                told.push(node);
-                let moved = self.root().read(|root| root.moved_about(node));
-                let input = Input::NodeDownBut { node: node.0, moved: Arc::new(moved) };
-                // Its mailbox is open: it has just come.
-                let _ = cell.push(input);
-            }
+        let with: BTreeSet<NodeId> = cell.others().into_iter().map(|other| self.lives(other)).collect();
+        for node in with.into_iter().filter(|node| !up.contains(node)) {
+            let moved = self.root().read(|root| root.moved_about(node));
+            let input = Input::NodeDownBut { node: node.0, moved: Arc::new(moved) };
+            // Its mailbox is open: it has just come.
+            let _ = cell.push(input);
         }
         cell.settle_in(mark, self);
         self.wake(cell);

@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long a leader may say nothing: longer than any that goes on needs before it asks the realm.
 const SILENCE: Duration = Duration::from_secs(75);
 
+/// How long a node may be behind the leader in what it knows of the realm.
+const BEHIND: Duration = Duration::from_secs(5);
+
 /// A move, as one of those sees it who stand still.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
@@ -36,16 +39,10 @@ pub(super) struct Case {
 }
 
 impl Kernel {
-    /// What this node knows of the move before is no older than the leader's. `false`: it did not become so in time.
-    pub(super) async fn knows_before(&self, address: Address, before: u64, patience: Duration) -> bool {
-        let mut changes = self.root().changes();
-        let deadline = tokio::time::Instant::now() + patience;
-        while self.moved(address).map_or(0, |row| row.mark) != before {
-            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-                return false;
-            }
-        }
-        true
+    /// Waits until the mark of the latest move that this node knows of is such a one. `false`: it did not become so in time.
+    pub(super) async fn until_mark(&self, address: Address, is_such: impl Fn(u64) -> bool) -> bool {
+        let deadline = tokio::time::Instant::now() + BEHIND;
+        self.until_root(deadline, |root| is_such(root.moved(address).map_or(0, |row| row.mark))).await
     }
 
     /// Waits until it is known whether the move was made.

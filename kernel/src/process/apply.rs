@@ -2,10 +2,10 @@
 
 use pando_abi::Address;
 use pando_abi::planted::{Bug, planted};
-use pando_actors::{Capability, Effect, Message, Spawn};
+use pando_actors::{Capability, Effect, Message};
 
 use super::{Moment, Process, Waiting};
-use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, Sink, SpawnOrder};
+use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, Sink};
 
 impl Process {
     /// Takes every effect in its order.
@@ -35,9 +35,8 @@ impl Process {
                 self.answer(asked, status, message, moment, actions);
             }
             Effect::Spawn(spawn) => {
-                let Spawn { child, spec, args, handles, parent, realm } = *spawn;
-                self.children.insert(child);
-                actions.push(Action::Spawn(Box::new(SpawnOrder { child, spec, args, handles, parent, realm })));
+                self.children.insert(spawn.child);
+                actions.push(Action::Spawn(spawn));
             }
             Effect::Kill { target } => actions.push(signal(&target, Input::Kill { by: me, grant: target.grant })),
             Effect::Link { target } => {

@@ -107,17 +107,18 @@ impl GroupCopy {
     /// As bytes, with a checksum.
     pub fn to_bytes(&self) -> Bytes {
         let meta = encode(&self.meta);
-        let mut content = (meta.len() as u32).to_le_bytes().to_vec();
-        content.extend_from_slice(&meta);
-        for part in &self.parts {
-            content.extend_from_slice(&(part.len() as u32).to_le_bytes());
-            content.extend_from_slice(part);
-        }
-        let mut out = Vec::with_capacity(16 + content.len());
+        let parts: usize = self.parts.iter().map(|part| 4 + part.len()).sum();
+        let mut out = Vec::with_capacity(HEADER + meta.len() + parts);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
-        out.extend_from_slice(&content);
+        out.extend_from_slice(&[0; 4]);
+        for part in std::iter::once(&meta[..]).chain(self.parts.iter().map(|part| &part[..])) {
+            out.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            out.extend_from_slice(part);
+        }
+        if let Some((front, content)) = out.split_first_chunk_mut::<16>() {
+            front[12..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+        }
         out.into()
     }
 
@@ -189,8 +190,8 @@ impl Laying {
         }
         let failed = |source| CopyError::Disk { dir: self.dir.clone(), source };
         let vote = VoteRecord { term: last.term, node: u64::from(self.node.0), committed: false };
-        self.disk.add_group(group, &voters).await.map_err(failed)?;
-        self.disk.set_vote(group, vote).await.map_err(failed)?;
+        let record = self.disk.add_group(group, &voters).await.map_err(failed)?;
+        self.disk.set_vote(&record, vote).await.map_err(failed)?;
         let membership = MembershipRecord { configs: vec![voters.clone()], nodes: voters };
         let meta = Meta { membership, membership_at: Some(last), ..copy.meta.clone() };
         self.disk.snapshots.save(group, meta, &mut Laid(&copy.parts)).map_err(failed)?;

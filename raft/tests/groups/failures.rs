@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pando_raft::{GroupEvent, LinearError, NodeId, ProposeError, Role};
+use pando_raft::{Config, GroupEvent, LinearError, NodeId, ProposeError, Role};
 
 use crate::harness::{Cluster, LONG, Plan, entry, eventually, group, put, run};
 
@@ -83,17 +83,16 @@ fn without_a_quorum_nothing_is_promised() {
     });
 }
 
+/// Logs that are soon cut behind a snapshot.
+fn soon_cut(config: &mut Config) {
+    config.snapshot_every = 50;
+    config.log_keep = 10;
+}
+
 #[test]
 fn a_follower_that_missed_much_catches_up_by_snapshot() {
     run(async {
-        let mut cluster = Cluster::start(1..=3, |config| {
-            config.snapshot_every = 50;
-            config.log_keep = 10;
-        })
-        .await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, soon_cut).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let behind = leader % 3 + 1;
         cluster.close(behind).await;
@@ -122,14 +121,7 @@ fn a_follower_that_missed_much_catches_up_by_snapshot() {
 #[test]
 fn a_snapshot_goes_on_where_the_connection_was_lost_and_brings_only_what_is_missing() {
     run(async {
-        let mut cluster = Cluster::start(1..=3, |config| {
-            config.snapshot_every = 50;
-            config.log_keep = 10;
-        })
-        .await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, soon_cut).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let behind = leader % 3 + 1;
         let (mut seq, mut lines) = (1, 1);

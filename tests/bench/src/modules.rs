@@ -48,12 +48,7 @@ pub async fn measure(bench: &mut Bench) {
     drop(engine(Some(folder.path())).load(&wasm, Class::Plain).expect("a module that fits"));
     let cached = alone(bench.effort.runs, async || {
         let engine = engine(Some(folder.path()));
-        let began = Instant::now();
-        let module = engine.load(&wasm, Class::Plain).expect("a module that fits");
-        let actor = Actor::new(&module, Limits::default(), birth()).expect("an actor");
-        let took = began.elapsed();
-        drop(actor);
-        took.as_secs_f64() * 1e3
+        start(&engine, &wasm)
     })
     .await;
     let what = "start of it when it has been compiled before";
@@ -63,17 +58,19 @@ pub async fn measure(bench: &mut Bench) {
         .note("an engine that has not loaded it: hash of the bytes, code from the disk, an actor");
     let engine = engine(Some(folder.path()));
     let module = engine.load(&wasm, Class::Plain).expect("a module that fits");
-    let loaded = alone(bench.effort.runs, async || {
-        let began = Instant::now();
-        let again = engine.load(&wasm, Class::Plain).expect("a module that fits");
-        let actor = Actor::new(&again, Limits::default(), birth()).expect("an actor");
-        let took = began.elapsed();
-        drop(actor);
-        took.as_secs_f64() * 1e3
-    })
-    .await;
+    let loaded = alone(bench.effort.runs, async || start(&engine, &wasm)).await;
     drop(module);
     bench.figures.alone("module", "start of it when it is loaded", unit, Target::None, loaded);
+}
+
+/// Milliseconds until there is an actor.
+fn start(engine: &Engine, wasm: &[u8]) -> f64 {
+    let began = Instant::now();
+    let module = engine.load(wasm, Class::Plain).expect("a module that fits");
+    let actor = Actor::new(&module, Limits::default(), birth()).expect("an actor");
+    let took = began.elapsed();
+    drop(actor);
+    took.as_secs_f64() * 1e3
 }
 
 fn engine(cache: Option<&Path>) -> Engine {

@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -147,19 +147,14 @@ pub struct World {
     folder: TempDir,
 }
 
-thread_local! {
-    /// One engine for all nodes of all simulations of a thread: what is compiled once stays, and simulations on two threads have
-    /// nothing in common.
-    static ENGINE: (Arc<Engine>, Vec<Arc<Module>>) = engine();
-}
-
-fn engine() -> (Arc<Engine>, Vec<Arc<Module>>) {
+/// One engine for all nodes of all simulations of this process: what is compiled once stays.
+static ENGINE: LazyLock<(Arc<Engine>, Vec<Arc<Module>>)> = LazyLock::new(|| {
     let config = EngineConfig { cache_dir: None, on_epoch: Arc::new(|| Verdict::Continue) };
     let engine = Engine::new(config).expect("an engine");
     let load = |label: &str, class| engine.load(&guests::wasm(label), class).expect("a guest that is a module");
     let kept = ["tally", "witness", "jack"].map(|label| [load(label, Class::Plain), load(label, Class::Replicated)]);
     (Arc::new(engine), kept.into_iter().flatten().collect())
-}
+});
 
 impl World {
     /// Machines that are off, with empty disks.
@@ -278,7 +273,7 @@ impl World {
             door: Arc::new(SimDoor { now_ns: machine.now_ns.clone(), dice: Mutex::new(dice.fork(3)) }),
             incarnation,
             scheduler: scheduler.clone(),
-            engine: ENGINE.with(|(engine, _)| engine.clone()),
+            engine: ENGINE.0.clone(),
             transport,
             events,
             addr: machine.addr,

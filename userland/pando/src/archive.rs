@@ -31,7 +31,7 @@ const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of one part that are kept in memory before it goes into the archive.
 const SPOOL_BYTES: usize = 32 << 20;
 
-pub const ROOT: &str = "root";
+const ROOT: &str = "root";
 const GROUPS: &str = "groups/";
 const MODULES: &str = "modules/";
 const WASM: &str = ".wasm";

@@ -64,7 +64,7 @@ impl Eval<'_> {
         }
         let bytes = writer.finish()?;
         let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-        let (groups, modules) = (groups.len(), modules.len());
+        let modules = modules.len();
         let text = format!(
             "{}  {}, {}, {}; `pando restore` makes a realm of it",
             path.display(),
@@ -95,12 +95,8 @@ impl Eval<'_> {
         Ok(())
     }
 
-    /// Copies every group while the nodes hold still, and makes sure that they did. The groups, and the modules that there are.
-    async fn copy_all(
-        &mut self,
-        hold: &mut Hold,
-        writer: &mut Writer,
-    ) -> Result<(Vec<ActorId>, Vec<[u8; 32]>), Failure> {
+    /// Copies every group while the nodes hold still, and makes sure that they did. How many there are, and which modules.
+    async fn copy_all(&mut self, hold: &mut Hold, writer: &mut Writer) -> Result<(usize, Vec<[u8; 32]>), Failure> {
         let Some(first) = hold.nodes.first().copied() else { return Err(unexpected()) };
         self.sink.progress(Some("copying the realm's own state"));
         self.copy_group(hold, writer, ROOT, &[first]).await?;
@@ -108,13 +104,11 @@ impl Eval<'_> {
         else {
             return Err(unexpected());
         };
-        let mut copied = Vec::new();
         for (n, row) in groups.iter().enumerate() {
             self.sink.progress(Some(&format!("copying groups: {n} of {}", groups.len())));
             let voters: Vec<NodeId> =
                 row.voters.iter().map(|n| NodeId(*n)).filter(|node| hold.nodes.contains(node)).collect();
             self.copy_group(hold, writer, ActorId(row.id), &voters).await?;
-            copied.push(ActorId(row.id));
         }
         self.hold(hold, true).await?;
         let came: BTreeSet<NodeId> = self.up().await?.into_iter().filter(|node| !hold.nodes.contains(node)).collect();
@@ -122,7 +116,7 @@ impl Eval<'_> {
             Some(node) => {
                 Err(Failure::new(format!("{node} came up meanwhile, and did not hold"), "make the backup again"))
             }
-            None => Ok((copied, modules)),
+            None => Ok((groups.len(), modules)),
         }
     }
 
