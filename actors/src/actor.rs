@@ -87,15 +87,15 @@ impl Actor {
     #[inline]
     fn run(&mut self, run: impl FnOnce(&mut Hot, &Module, &Limits) -> (Handled, bool)) -> Handled {
         if let Some(exit) = &self.ended {
-            return Handled { end: Some((**exit).clone()), ..Handled::default() };
+            return Handled { end: Some(exit.clone()), ..Handled::default() };
         }
         let hot = match self.form.wake(&self.module, &self.limits) {
             Ok(hot) => hot,
-            Err(exit) => return Handled { end: Some(exit), ..Handled::default() },
+            Err(exit) => return Handled { end: Some(Box::new(exit)), ..Handled::default() },
         };
         let (handled, ended) = run(hot, &self.module, &self.limits);
         if ended {
-            self.ended = handled.end.clone().map(Box::new);
+            self.ended = handled.end.clone();
         }
         handled
     }

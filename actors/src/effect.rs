@@ -5,7 +5,7 @@
 
 use pando_abi::{Address, Rights, SpawnSpec};
 
-use crate::{Body, Capability, Handles, Message};
+use crate::{Body, Capability, Delivery, Handles, Message, ReplyTo};
 
 /// A new actor or group, as a handler asked for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,31 +30,29 @@ pub enum Effect {
     /// A message without an answer.
     Send {
         /// To whom.
-        target: Capability,
+        to: Address,
         /// What.
-        message: Message,
+        delivery: Box<Delivery>,
     },
-    /// A message with an answer.
+    /// A message with an answer. Where that goes is for the asker's own side to write into it.
     Call {
         /// To whom.
-        target: Capability,
+        to: Address,
         /// Comes back with the answer.
         token: u64,
         /// How long to wait from the event's time; 0: for ever.
         deadline_ns: u64,
-        /// See [`pando_abi::call::call_flags`].
-        flags: i32,
         /// What.
-        message: Message,
+        delivery: Box<Delivery>,
     },
-    /// An answer.
+    /// An answer. Its reply capability is used up.
     Reply {
-        /// To whom. A reply capability, used up.
-        to: Capability,
+        /// To whom.
+        to: ReplyTo,
         /// 0, or the code of an errno.
         status: u16,
         /// What.
-        message: Message,
+        message: Box<Message>,
     },
     /// A new actor or group.
     Spawn(Box<Spawn>),
@@ -118,4 +116,31 @@ pub enum Effect {
         /// The line.
         text: String,
     },
+}
+
+impl Effect {
+    /// A message through a capability.
+    #[inline]
+    pub fn send(from: Address, target: &Capability, message: Message) -> Effect {
+        Effect::Send { to: target.address, delivery: Delivery::through(target, from, message) }
+    }
+
+    /// The same with an answer.
+    #[inline]
+    pub fn call(
+        from: Address,
+        target: &Capability,
+        (token, deadline_ns, flags): (u64, u64, i32),
+        message: Message,
+    ) -> Effect {
+        let mut delivery = Delivery::through(target, from, message);
+        delivery.flags = flags;
+        Effect::Call { to: target.address, token, deadline_ns, delivery }
+    }
+
+    /// An answer through a reply capability.
+    #[inline]
+    pub fn reply(to: &Capability, status: u16, message: Message) -> Effect {
+        Effect::Reply { to: ReplyTo::of(to), status, message: Box::new(message) }
+    }
 }

@@ -67,7 +67,7 @@ pub struct Handled {
     pub fuel: u64,
     /// How the handler ended the actor, if it did. After a fault the state is as before the event if the actor was born
     /// with `undo`, and after a query always; otherwise the actor is good for nothing but [`crate::Actor::live_capabilities`].
-    pub end: Option<Exit>,
+    pub end: Option<Box<Exit>>,
     /// The event did not reach the guest: `FULL` if its handles do not fit the table, `LIMIT` if it is larger than an event may be,
     /// `REFUSED` if it is a query to a module that cannot be undone.
     pub refused: Option<Errno>,

@@ -176,10 +176,10 @@ impl Hot {
                 self.note(module, event, fuel);
                 (Handled { fuel, end: None, refused: None }, false)
             }
-            Ran::Good(end) => (Handled { fuel, end, refused: None }, true),
+            Ran::Good(Some(end)) => (Handled { fuel, end: Some(Box::new(end)), refused: None }, true),
             Ran::Bad(exit) => {
                 let ended = !self.take_back(module, limits, Some(event));
-                (Handled { fuel, end: Some(exit), refused: None }, ended)
+                (Handled { fuel, end: Some(Box::new(exit)), refused: None }, ended)
             }
         }
     }
@@ -199,13 +199,13 @@ impl Hot {
             self.on_trial(module, limits, |shell| transaction::run(shell, limits, event, effects, true));
         if !taken_back {
             let exit = Exit::new(ExitKind::MemoryLimit, "the machine has no memory left to take a query back");
-            return (Handled { fuel, end: Some(exit), refused: None }, true);
+            return (Handled { fuel, end: Some(Box::new(exit)), refused: None }, true);
         }
         let end = match ran {
             Ran::Good(end) => end,
             Ran::Bad(exit) => Some(exit),
         };
-        (Handled { fuel, end, refused: None }, false)
+        (Handled { fuel, end: end.map(Box::new), refused: None }, false)
     }
 
     /// Has the guest write its state down, and takes that back. The last: could it not be taken back, so that the actor has

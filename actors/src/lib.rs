@@ -59,5 +59,5 @@ pub use event::{Event, Exit, Handled, Tally};
 pub use frozen::Frozen;
 pub use image::{Image, ImageError};
 pub use mailbox::{Hand, Mailbox};
-pub use message::{Body, Handles, Message};
+pub use message::{Body, Delivery, Handles, Key, Message, ReplyTo};
 pub use module::{Module, ModuleError};

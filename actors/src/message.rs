@@ -1,14 +1,21 @@
-//! What travels between actors: bytes, and capabilities beside them.
+//! What travels between actors: bytes, capabilities beside them, and what the receiver is told of the sender.
 //!
-//! 1. A message is small to move; what it says stays where it was put. No bytes and no handles cost no allocation.
+//! 1. A delivery is one allocation unless it says much or carries handles. It is written once, where the sender asks for it, and
+//!    what is moved between there and the receiver's memory is the pointer.
 
 use std::ops::Deref;
 
+use pando_abi::{ActorId, Address};
+use smallvec::SmallVec;
+
 use crate::Capability;
 
-/// Bytes of a message. Two words: a message is moved often between a sender's memory and a receiver's.
+/// Bytes that a body holds without an allocation of its own: with them a [`Message`] is as long as a cache line.
+const SMALL: usize = 40;
+
+/// Bytes of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Body(Box<[u8]>);
+pub struct Body(SmallVec<[u8; SMALL]>);
 
 impl Body {
     /// No bytes.
@@ -18,15 +25,15 @@ impl Body {
     /// A copy of `bytes`.
     #[inline]
     pub fn from_slice(bytes: &[u8]) -> Body {
-        Body(bytes.into())
+        Body(SmallVec::from_slice(bytes))
     }
     /// Takes the bytes over.
     pub fn from_vec(bytes: Vec<u8>) -> Body {
-        Body(bytes.into())
+        Body(SmallVec::from_vec(bytes))
     }
     /// Gives the bytes away.
     pub fn into_vec(self) -> Vec<u8> {
-        self.0.into()
+        self.0.into_vec()
     }
 }
 
@@ -124,5 +131,61 @@ impl Message {
     /// Only bytes.
     pub fn bytes(body: &[u8]) -> Message {
         Message { body: Body::from_slice(body), handles: Handles::new() }
+    }
+}
+
+/// (origin, incarnation, seq): the same key is the same message, however often it arrives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Key {
+    /// Who asks: an actor, a group or a person.
+    pub origin: ActorId,
+    /// Drawn at random when a plain origin starts; 0 for a group, whose numbers are in its state.
+    pub incarnation: u64,
+    /// Counts up from 1 for each (origin, incarnation, receiver).
+    pub seq: u64,
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ReplyTo {
+    /// Who asked.
+    pub address: Address,
+    /// The asker's token.
+    pub token: u64,
+}
+
+impl ReplyTo {
+    /// Where a reply capability leads.
+    #[inline]
+    pub fn of(reply: &Capability) -> ReplyTo {
+        ReplyTo { address: reply.address, token: reply.token }
+    }
+}
+
+/// A message and how it was sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Who sent it: told when it cannot be delivered.
+    pub from: Address,
+    /// The grant that the sender's handle carries.
+    pub grant: u64,
+    /// The badge that it carries.
+    pub badge: u64,
+    /// [`pando_abi::call::call_flags`].
+    pub flags: i32,
+    /// Where the answer goes, if it is a call.
+    pub reply: Option<ReplyTo>,
+    /// By which the receiver knows it again.
+    pub key: Option<Box<Key>>,
+    /// What it says.
+    pub message: Message,
+}
+
+impl Delivery {
+    /// A message through a capability, without an answer.
+    #[inline]
+    pub fn through(target: &Capability, from: Address, message: Message) -> Box<Delivery> {
+        let Capability { grant, badge, .. } = *target;
+        Box::new(Delivery { from, grant, badge, flags: 0, reply: None, key: None, message })
     }
 }

@@ -199,9 +199,11 @@ fn deliver(shell: &mut Shell, event: &Event<'_>, door: Door<'_>) -> Result<(), C
         return Err(Cut::Inbox("the inbox is not in memory".into()));
     };
     place[..EventHeader::SIZE].copy_from_slice(&header.to_bytes());
-    let handles_end = EventHeader::SIZE + passed.len();
-    place[EventHeader::SIZE..handles_end].copy_from_slice(passed);
-    place[handles_end..body_at].fill(0);
+    if handle_count > 0 {
+        let handles_end = EventHeader::SIZE + passed.len();
+        place[EventHeader::SIZE..handles_end].copy_from_slice(passed);
+        place[handles_end..body_at].fill(0);
+    }
     place[body_at..].copy_from_slice(event.body);
     shell.mark(at, len);
     shell.store.data_mut().phase = Phase::Handler;

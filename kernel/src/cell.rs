@@ -581,9 +581,11 @@ impl Runnable for Cell {
     }
 
     fn run(&self, turn: &mut Turn<'_>) -> Outcome {
-        let Some(kernel) = self.kernel.upgrade() else { return Outcome::Idle };
+        let kept = turn.take_kept().filter(|kept| std::ptr::eq(Arc::as_ptr(kept), self.kernel.as_ptr()));
+        let Some(kernel) = kept.or_else(|| self.kernel.upgrade()) else { return Outcome::Idle };
         let mut effects = SCRATCH.take();
         let outcome = self.turn(turn, &kernel, &mut effects);
+        turn.keep(kernel);
         if effects.capacity() <= SCRATCH_MAX {
             SCRATCH.set(effects);
         }

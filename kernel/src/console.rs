@@ -20,7 +20,7 @@ pub struct ConsoleReply {
     /// 0 or an errno.
     pub status: u16,
     /// What it said.
-    pub message: Message,
+    pub message: Box<Message>,
     /// How final it is.
     pub standing: Standing,
 }

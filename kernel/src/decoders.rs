@@ -79,8 +79,8 @@ fn inputs() -> Vec<Input> {
     };
     vec![
         Input::Start { args: Body::from_slice(b"args"), handles: Handles::from_slice(&[peer(3)]), restarted: true },
-        Input::Message(delivery),
-        Input::Reply { token: 1, status: 2, message: message(), standing: standing() },
+        Input::Message(Box::new(delivery)),
+        Input::Reply { token: 1, status: 2, message: Box::new(message()), standing: standing() },
         Input::Timer { id: 5 },
         Input::Watch { watcher: at(2), id: 3, grant: 0 },
         Input::Link { peer: at(3), grant: 1 },
@@ -246,7 +246,7 @@ fn replicas(inputs: &[Input]) -> Vec<Vec<u8>> {
     let identity = Identity { me, node: NodeId::NONE, generation: 1, replicated: true, resumes: false };
     let mut process = Process::new(identity);
     let asked = vec![
-        Effect::Call { target: peer(2), token: 5, deadline_ns: 50, flags: 0, message: message() },
+        Effect::call(at(1), &peer(2), (5, 50, 0), message()),
         Effect::Timer { id: 1, delay_ns: 10 },
         Effect::Monitor { id: 2, target: peer(2) },
         Effect::Link { target: peer(3) },
@@ -289,7 +289,7 @@ fn packages(inputs: &[Input]) -> Vec<Vec<u8>> {
     let asked = vec![
         Effect::Timer { id: 1, delay_ns: 10 },
         Effect::Link { target: peer(3) },
-        Effect::Call { target: peer(2), token: 5, deadline_ns: 50, flags: 0, message: message() },
+        Effect::call(at(1), &peer(2), (5, 50, 0), message()),
     ];
     let moment = Moment { now_ns: 1_000, seed: 7, standing: standing() };
     let (mut guest, mut effects, mut actions) = (Asks(asked), Vec::new(), Vec::new());

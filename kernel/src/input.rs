@@ -7,30 +7,11 @@
 
 use std::sync::Arc;
 
-use pando_abi::{ActorId, Address, Errno, ExitKind, Home, NodeId};
+use pando_abi::{Address, Errno, ExitKind, Home, NodeId};
 /// What starts a process: kept by whoever may have to start it again.
 pub use pando_actors::Spawn as SpawnOrder;
 use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message};
-
-/// (origin, incarnation, seq): the same key is the same message, however often it arrives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Key {
-    /// Who asks: an actor, a group or a person.
-    pub origin: ActorId,
-    /// Drawn at random when a plain origin starts; 0 for a group, whose numbers are in its state.
-    pub incarnation: u64,
-    /// Counts up from 1 for each (origin, incarnation, receiver).
-    pub seq: u64,
-}
-
-/// Where an answer goes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct ReplyTo {
-    /// Who asked.
-    pub address: Address,
-    /// The asker's token.
-    pub token: u64,
-}
+pub use pando_actors::{Delivery, Key, ReplyTo};
 
 /// How final an answer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,25 +22,6 @@ pub struct Standing {
     pub linear: bool,
     /// The node that says so.
     pub node: u32,
-}
-
-/// A message and how it was sent.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Who sent it: told when it cannot be delivered.
-    pub from: Address,
-    /// The grant that the sender's handle carries.
-    pub grant: u64,
-    /// The badge that it carries.
-    pub badge: u64,
-    /// [`pando_abi::call::call_flags`].
-    pub flags: i32,
-    /// Where the answer goes, if it is a call.
-    pub reply: Option<ReplyTo>,
-    /// By which the receiver knows it again.
-    pub key: Option<Box<Key>>,
-    /// What it says.
-    pub message: Message,
 }
 
 /// Actors for whom the loss of a node means something else than their addresses say. Both lists are in order.
@@ -95,9 +57,9 @@ pub enum Input {
     /// The first one.
     Start { args: Body, handles: Handles, restarted: bool },
     /// A message.
-    Message(Delivery),
+    Message(Box<Delivery>),
     /// An answer to an own call.
-    Reply { token: u64, status: u16, message: Message, standing: Standing },
+    Reply { token: u64, status: u16, message: Box<Message>, standing: Standing },
     /// An own timer came due.
     Timer { id: u64 },
     /// The deadline of an own call passed.
@@ -263,12 +225,14 @@ pub fn stranded(handles: &[Capability], errno: Errno) -> impl Iterator<Item = (A
 }
 
 fn refusal(to: ReplyTo, errno: Errno) -> (Address, Input) {
-    let (message, standing) = (Message::default(), Standing::default());
+    let (message, standing) = (Box::default(), Standing::default());
     (to.address, Input::Reply { token: to.token, status: errno.code(), message, standing })
 }
 
 #[cfg(test)]
 mod tests {
+    use pando_abi::ActorId;
+
     use super::*;
 
     #[test]
@@ -278,10 +242,10 @@ mod tests {
         let message = Message { handles: Handles::from_slice(&handles), ..Message::default() };
         let delivery =
             Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message: message.clone() };
-        let sent = Input::Message(delivery.clone());
+        let sent = Input::Message(Box::new(delivery.clone()));
         let asked = ReplyTo { address: at(1), token: 10 };
-        let called = Input::Message(Delivery { reply: Some(asked), ..delivery });
-        let answered = Input::Reply { token: 3, status: 0, message, standing: Standing::default() };
+        let called = Input::Message(Box::new(Delivery { reply: Some(asked), ..delivery }));
+        let answered = Input::Reply { token: 3, status: 0, message: Box::new(message), standing: Standing::default() };
         let status = |errno: Errno| errno.code();
         for (input, errno, wanted) in [
             (&sent, Errno::FULL, vec![(at(1), 0, status(Errno::FULL)), (at(7), 70, status(Errno::NO_REPLY))]),

@@ -289,7 +289,8 @@ fn settle(
             ItemOutcome::Answered { status, message, index } => {
                 let standing = Standing { index, ..standing };
                 if let (Some(reply), Ok(message)) = (item.input.reply(), message.open()) {
-                    let input = Input::Reply { token: reply.token, status, message, standing };
+                    let (token, message) = (reply.token, Box::new(message));
+                    let input = Input::Reply { token, status, message, standing };
                     kernel.deliver(Address::group(group), reply.address, input);
                 }
                 tell(item.fate, standing);

@@ -334,7 +334,7 @@ mod tests {
         let moving = Moving::default();
         moving.begin(at(2));
         let message = || {
-            Input::Message(crate::input::Delivery {
+            Input::Message(Box::new(crate::input::Delivery {
                 from: at(1),
                 grant: 0,
                 badge: 0,
@@ -342,7 +342,7 @@ mod tests {
                 reply: None,
                 key: None,
                 message: pando_actors::Message::default(),
-            })
+            }))
         };
         for _ in 0..limits::MAILBOX_MESSAGES_MAX {
             moving.hold(at(1), at(2), message()).expect("within the bound");

@@ -76,9 +76,9 @@ pub struct Moment {
 #[derive(Debug, Default)]
 pub struct Stepped {
     /// The process has ended so.
-    pub end: Option<Exit>,
+    pub end: Option<Box<Exit>>,
     /// A fault that was undone: the process goes on.
-    pub undone: Option<Exit>,
+    pub undone: Option<Box<Exit>>,
     /// Did the guest run?
     pub ran: bool,
     /// Fuel that it took.
@@ -373,7 +373,7 @@ impl Process {
     fn message(
         &mut self,
         guest: &mut dyn Guest,
-        delivery: Delivery,
+        delivery: Box<Delivery>,
         moment: Moment,
         effects: &mut Vec<Effect>,
         actions: &mut impl Sink,
@@ -396,11 +396,11 @@ impl Process {
                     return Stepped::default();
                 }
                 Seen::Fenced => {
-                    answer(actions, delivery.reply, Errno::REFUSED.code(), Message::default(), moment.standing);
+                    answer(actions, delivery.reply, Errno::REFUSED.code(), Box::default(), moment.standing);
                     return Stepped::default();
                 }
                 Seen::Stale => {
-                    answer(actions, delivery.reply, Errno::TIMEOUT.code(), Message::default(), moment.standing);
+                    answer(actions, delivery.reply, Errno::TIMEOUT.code(), Box::default(), moment.standing);
                     return Stepped::default();
                 }
             }
@@ -463,7 +463,7 @@ impl Process {
                 (None, Some(_)) => Errno::TRAPPED,
                 (None, None) => Errno::NO_REPLY,
             };
-            answer(actions, asked, errno.code(), Message::default(), moment.standing);
+            answer(actions, asked, errno.code(), Box::default(), moment.standing);
         }
         // A query changes nothing, so its fault ends nothing.
         Stepped { undone: fault, ran: true, fuel: handled.fuel, end: None }
@@ -486,7 +486,7 @@ impl Process {
             // The event never reached the guest: its handles do not fit the table.
             if let Some(asked) = event.reply {
                 let asked = ReplyTo { address: asked.address, token: asked.token };
-                self.answer(asked, errno.code(), Message::default(), moment, actions);
+                self.answer(asked, errno.code(), Box::default(), moment, actions);
             }
             return Stepped { ran: false, ..stepped };
         }
@@ -503,7 +503,7 @@ impl Process {
             }
             if let Some(asked) = event.reply {
                 let asked = ReplyTo { address: asked.address, token: asked.token };
-                self.answer(asked, Errno::TRAPPED.code(), Message::default(), moment, actions);
+                self.answer(asked, Errno::TRAPPED.code(), Box::default(), moment, actions);
             }
             if self.identity.resumes && event.kind != EventKind::Start {
                 stepped.undone = Some(end);
@@ -512,12 +512,12 @@ impl Process {
         } else {
             self.apply(effects, moment, actions);
         }
-        let ended = self.end(guest, end, moment, actions);
+        let ended = self.end(guest, *end, moment, actions);
         Stepped { end: ended.end, ..stepped }
     }
 
     /// Answers a call, at the address that its asker has now.
-    fn answer(&mut self, asked: ReplyTo, status: u16, message: Message, moment: Moment, actions: &mut impl Sink) {
+    fn answer(&mut self, asked: ReplyTo, status: u16, message: Box<Message>, moment: Moment, actions: &mut impl Sink) {
         let given = Answer { status, message, index: moment.standing.index };
         let to = self.served.answered(asked, &given);
         answer(actions, Some(to), given.status, given.message, moment.standing);
@@ -572,7 +572,7 @@ fn strand(actions: &mut impl Sink, handles: &[Capability]) {
     actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
 }
 
-fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Message, standing: Standing) {
+fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Box<Message>, standing: Standing) {
     if let Some(to) = to {
         let input = Input::Reply { token: to.token, status, message, standing };
         actions.push(Action::Deliver { to: to.address, input });

@@ -217,7 +217,7 @@ impl Kernel {
     }
 
     /// Answers a guest's message to the realm service.
-    pub(crate) fn serve_realm(self: &Arc<Self>, delivery: Delivery) {
+    pub(crate) fn serve_realm(self: &Arc<Self>, delivery: Box<Delivery>) {
         let kernel = self.clone();
         self.runtime().spawn(async move {
             let (status, message) = match kernel.realm_request(&delivery).await {
@@ -226,7 +226,8 @@ impl Kernel {
             };
             if let Some(reply) = delivery.reply {
                 let standing = Standing { node: kernel.id().0, ..Standing::default() };
-                let input = Input::Reply { token: reply.token, status, message, standing };
+                let (token, message) = (reply.token, Box::new(message));
+                let input = Input::Reply { token, status, message, standing };
                 kernel.deliver(Address::service(pando_abi::id::service::REALM), reply.address, input);
             }
         });

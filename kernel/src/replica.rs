@@ -175,7 +175,7 @@ impl Replica {
 
     /// Answers a query from the state as it stands, and says at which index that is. Only the actions that answer or log
     /// come out.
-    pub fn query(&mut self, delivery: Delivery, standing: Standing, seed: u64) -> Vec<Action> {
+    pub fn query(&mut self, delivery: Box<Delivery>, standing: Standing, seed: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         // More may have been applied since the asker looked.
         let now =
@@ -245,7 +245,7 @@ impl Replica {
         asked: Option<ReplyTo>,
         moment: Moment,
         out: &mut Output,
-    ) -> Option<(u16, pando_actors::Message, u64)> {
+    ) -> Option<(u16, Box<pando_actors::Message>, u64)> {
         let living = self.living.as_mut()?;
         let mut actions = Vec::new();
         // An alarm that was called proves that its time has come, whatever the clocks of the nodes say.
@@ -266,7 +266,7 @@ impl Replica {
                 self.generation += 1;
                 self.start(before.as_ref(), moment, out);
             } else {
-                self.over(why, moment, out);
+                self.over(*why, moment, out);
             }
         }
         answer
@@ -279,7 +279,7 @@ impl Replica {
         asked: Option<ReplyTo>,
         moment: Moment,
         out: &mut Output,
-    ) -> Option<(u16, pando_actors::Message, u64)> {
+    ) -> Option<(u16, Box<pando_actors::Message>, u64)> {
         let mut answer = None;
         for action in actions {
             match action {
@@ -396,7 +396,7 @@ impl Replica {
         };
         let asked = input.reply();
         match self.step(input, asked, moment, out) {
-            Some((status, message, index)) => ItemOutcome::Answered { status, message: (&message).into(), index },
+            Some((status, message, index)) => ItemOutcome::Answered { status, message: (&*message).into(), index },
             None => ItemOutcome::Done,
         }
     }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pando_abi::{Address, Errno, ExitKind, Home, NodeId, call::call_flags, id::service};
-use pando_actors::{CapKind, Capability, Message};
+use pando_actors::{CapKind, Capability};
 use pando_raft::blocking;
 use pando_transport::{Channel, SendError};
 
@@ -320,7 +320,7 @@ impl Kernel {
     pub(crate) fn answer_for(self: &Arc<Self>, who: Address, handles: &[Capability], errno: Errno) {
         for open in handles.iter().filter(|c| c.kind == CapKind::Reply) {
             let (token, status) = (open.token, errno.code());
-            let input = Input::Reply { token, status, message: Message::default(), standing: Standing::default() };
+            let input = Input::Reply { token, status, message: Box::default(), standing: Standing::default() };
             self.deliver(who, open.address, input);
         }
     }
@@ -364,7 +364,7 @@ impl Kernel {
     }
 
     /// Answers a query from a replica here, or passes it to a node that has one.
-    fn query(self: &Arc<Self>, to: Address, delivery: Delivery) {
+    fn query(self: &Arc<Self>, to: Address, delivery: Box<Delivery>) {
         if self.groups().status(to.id).is_some_and(|s| s.stopped.is_none()) {
             let kernel = self.clone();
             self.runtime().spawn(async move { kernel.query_here(to, delivery).await });
@@ -382,7 +382,7 @@ impl Kernel {
         }
     }
 
-    async fn query_here(self: Arc<Self>, to: Address, delivery: Delivery) {
+    async fn query_here(self: Arc<Self>, to: Address, delivery: Box<Delivery>) {
         let linear = delivery.flags & call_flags::FINAL == 0;
         let index = if linear {
             match self.groups().linear(to.id, QUERY_PATIENCE).await {

@@ -37,7 +37,7 @@ pub struct Answer {
     /// 0 or an errno.
     pub status: u16,
     /// What it said.
-    pub message: Message,
+    pub message: Box<Message>,
     /// The index in the group's log at which it was said; 0 for a plain actor.
     pub index: u64,
 }
@@ -76,17 +76,17 @@ const FOUND_SHIFT: u32 = 12;
 
 impl Found {
     /// As a reply to whoever asked: status, message, and the index that the answer stood on.
-    pub fn seal(self) -> (u16, Message, Option<u64>) {
+    pub fn seal(self) -> (u16, Box<Message>, Option<u64>) {
         match self {
             Found::Answered(Answer { status, message, index }) => (status | 1 << FOUND_SHIFT, message, Some(index)),
-            Found::Handled => (2 << FOUND_SHIFT, Message::default(), None),
-            Found::Never => (3 << FOUND_SHIFT, Message::default(), None),
-            Found::Forgotten => (4 << FOUND_SHIFT, Message::default(), None),
+            Found::Handled => (2 << FOUND_SHIFT, Box::default(), None),
+            Found::Never => (3 << FOUND_SHIFT, Box::default(), None),
+            Found::Forgotten => (4 << FOUND_SHIFT, Box::default(), None),
         }
     }
 
     /// From such a reply. `None`: it is another one, for instance that nobody was there to be asked.
-    pub fn open(status: u16, message: Message, index: u64) -> Option<Found> {
+    pub fn open(status: u16, message: Box<Message>, index: u64) -> Option<Found> {
         let low = status & ((1 << FOUND_SHIFT) - 1);
         match status >> FOUND_SHIFT {
             1 => Some(Found::Answered(Answer { status: low, message, index })),
@@ -255,7 +255,7 @@ impl Served {
                             seq: *seq,
                             reply: s.reply.map(|r| (r.address.into(), r.token)),
                             asked: s.asked.map(|r| (r.address.into(), r.token)),
-                            answer: s.answer.as_ref().map(|a| (a.status, (&a.message).into(), a.index)),
+                            answer: s.answer.as_ref().map(|a| (a.status, (&*a.message).into(), a.index)),
                             fenced: s.fenced,
                         })
                         .collect(),
@@ -279,7 +279,9 @@ impl Served {
             let id = (ActorId(row.origin), row.incarnation);
             for slot in row.slots {
                 let answer = match slot.answer {
-                    Some((status, message, index)) => Some(Answer { status, message: message.open()?, index }),
+                    Some((status, message, index)) => {
+                        Some(Answer { status, message: Box::new(message.open()?), index })
+                    }
                     None => None,
                 };
                 let asked = open(slot.asked)?;
@@ -338,11 +340,7 @@ mod tests {
         ReplyTo { address: Address::actor(NodeId(node), ActorId([9; 16])), token }
     }
     fn answer(text: &[u8]) -> Answer {
-        Answer {
-            status: 0,
-            index: 3,
-            message: Message { body: pando_actors::Body::from_slice(text), ..Message::default() },
-        }
+        Answer { status: 0, index: 3, message: Box::new(Message::bytes(text)) }
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl From<&Input> for WireInput {
             Input::Reply { token, status, message, standing } => WireInput::Reply {
                 token: *token,
                 status: *status,
-                message: message.into(),
+                message: (&**message).into(),
                 index: standing.index,
                 linear: standing.linear,
                 node: standing.node,
@@ -234,7 +234,7 @@ impl WireInput {
                     Some((address, token)) => Some(ReplyTo { address: address.open()?, token }),
                     None => None,
                 };
-                Input::Message(Delivery {
+                Input::Message(Box::new(Delivery {
                     from: from.open()?,
                     grant,
                     badge,
@@ -242,11 +242,14 @@ impl WireInput {
                     reply,
                     key: key.map(|key| Box::new(key.open())),
                     message: message.open()?,
-                })
+                }))
             }
-            WireInput::Reply { token, status, message, index, linear, node } => {
-                Input::Reply { token, status, message: message.open()?, standing: Standing { index, linear, node } }
-            }
+            WireInput::Reply { token, status, message, index, linear, node } => Input::Reply {
+                token,
+                status,
+                message: Box::new(message.open()?),
+                standing: Standing { index, linear, node },
+            },
             WireInput::Timer { id } => Input::Timer { id },
             WireInput::Deadline { token } => Input::Deadline { token },
             WireInput::Watch { watcher, id, grant } => Input::Watch { watcher: watcher.open()?, id, grant },

@@ -1,12 +1,19 @@
-//! How much one turn may take.
+//! How much one turn may take, and what it leaves to the next one on the same worker.
 //!
 //! Owns the budget of a turn: so many events, so many ticks. Knows no clock: ticks are counted by somebody else.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a worker keeps from one turn to the next: something that all tasks share, so that not each turn has to count its own
+/// reference to it, and workers do not meet at that count. A worker that sleeps or ends keeps nothing.
+pub(crate) type Kept = Option<Arc<dyn Any + Send + Sync>>;
 
 /// One turn of one task on one worker.
 #[derive(Debug)]
 pub struct Turn<'a> {
+    kept: Kept,
     worker: usize,
     events_max: u32,
     handled: u32,
@@ -19,7 +26,32 @@ impl<'a> Turn<'a> {
     #[inline]
     pub(crate) fn new(worker: usize, events_max: u32, slice_ticks: u64, ticks: &'a AtomicU64) -> Turn<'a> {
         let began = ticks.load(Ordering::Relaxed);
-        Turn { worker, events_max, handled: 0, began, slice_ticks, ticks }
+        Turn { kept: None, worker, events_max, handled: 0, began, slice_ticks, ticks }
+    }
+
+    /// The same with what the worker has kept.
+    #[inline]
+    pub(crate) fn with_kept(mut self, kept: Kept) -> Turn<'a> {
+        self.kept = kept;
+        self
+    }
+
+    /// What is to be kept.
+    #[inline]
+    pub(crate) fn into_kept(self) -> Kept {
+        self.kept
+    }
+
+    /// What an earlier turn on this worker gave to [`keep`](Self::keep), if it is of this type and the worker has not slept since.
+    #[inline]
+    pub fn take_kept<T: Any + Send + Sync>(&mut self) -> Option<Arc<T>> {
+        self.kept.take()?.downcast().ok()
+    }
+
+    /// Keeps this for the next turn on this worker.
+    #[inline]
+    pub fn keep<T: Any + Send + Sync>(&mut self, what: Arc<T>) {
+        self.kept = Some(what);
     }
 
     /// The worker that the turn began on. Once the turn has overrun, another thread works under the same number.

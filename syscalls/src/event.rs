@@ -100,6 +100,7 @@ impl EventHeader {
     }
 
     /// The layout as bytes.
+    #[inline]
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
         out[0..2].copy_from_slice(&self.kind.to_le_bytes());

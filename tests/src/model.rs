@@ -16,8 +16,8 @@ use pando_abi::{
     id::service, limits::HANDLER_MS_DEFAULT,
 };
 use pando_actors::{
-    Actor, Birth, Body, CapKind, Capability, Class, Effect, Event, Exit, Handles, Limits, Mailbox, Message, Spawn,
-    Tally,
+    Actor, Birth, Body, CapKind, Capability, Class, Delivery, Effect, Event, Exit, Handles, Limits, Mailbox, Message,
+    ReplyTo, Spawn, Tally,
 };
 
 pub use self::engine::{Machine, timed};
@@ -194,20 +194,22 @@ impl Model {
             .end
             .as_ref()
             .is_some_and(|e| matches!(e.kind, ExitKind::Fault | ExitKind::CpuLimit | ExitKind::MemoryLimit));
-        let answered = effects.iter().any(|e| matches!(e, Effect::Reply { to, .. } if Some(*to) == letter.reply));
+        let answered = effects
+            .iter()
+            .any(|e| matches!(e, Effect::Reply { to, .. } if Some(*to) == letter.reply.as_ref().map(ReplyTo::of)));
         for effect in effects {
             self.carry_out(id, effect);
         }
         if let (true, Some(to)) = (faulted, letter.reply) {
-            self.answer(to, Errno::TRAPPED.code(), Message::default());
+            self.answer(ReplyTo::of(&to), Errno::TRAPPED.code(), Message::default());
         } else if let (true, false, Some(to)) = (letter.query, answered, letter.reply) {
-            self.answer(to, Errno::NO_REPLY.code(), Message::default());
+            self.answer(ReplyTo::of(&to), Errno::NO_REPLY.code(), Message::default());
         }
         let Some(exit) = handled.end else { return };
         let resumes =
             self.cell(id).restart == Restart::Resume && exit.kind == ExitKind::Fault && event.kind != EventKind::Start;
         if !letter.query && !resumes {
-            self.end_of(id, exit);
+            self.end_of(id, *exit);
         }
     }
 
@@ -229,7 +231,7 @@ impl Model {
     /// Tells the sender of a letter that it did not arrive.
     fn undeliverable(&mut self, letter: &Letter, errno: Errno) {
         match letter.reply {
-            Some(to) => self.answer(to, errno.code(), Message::default()),
+            Some(to) => self.answer(ReplyTo::of(&to), errno.code(), Message::default()),
             None if self.cells.contains_key(&letter.from.id) => {
                 let cell = self.cell(letter.from.id);
                 let (count, _) = cell.bounced;
@@ -243,7 +245,7 @@ impl Model {
     }
 
     /// Brings an answer to whoever waits for it.
-    fn answer(&mut self, to: Capability, status: u16, message: Message) {
+    fn answer(&mut self, to: ReplyTo, status: u16, message: Message) {
         if to.address == Address::service(service::CONSOLE) {
             self.answers.insert(to.token, Answer { status, body: message.body.into_vec() });
         } else {

@@ -229,7 +229,7 @@ impl Single {
         let message = Message::bytes(&body);
         let from = Address::service(service::CONSOLE);
         let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: None, message };
-        let items = vec![BatchItem { stamp: None, input: (&Input::Message(delivery)).into() }];
+        let items = vec![BatchItem { stamp: None, input: (&Input::Message(Box::new(delivery))).into() }];
         self.log(BATCH, wire::encode(&Batch { acks: Vec::new(), items })).await
     }
 

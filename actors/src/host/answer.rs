@@ -41,7 +41,7 @@ impl Guest {
                 self.may_pass(&passed)?;
                 self.room_for(body.len())?;
                 let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-                self.ask(Effect::Send { target, message });
+                self.ask(Effect::send(self.state.home, &target, message));
                 Ok(0)
             }
             Syscall::Call { target, parcel, deadline_ns, flags } => {
@@ -57,7 +57,7 @@ impl Guest {
                 self.room_for(body.len())?;
                 let token = self.state.table.open(Kind::Call).ok_or(LIMIT)?;
                 let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-                self.ask(Effect::Call { target, token, deadline_ns, flags, message });
+                self.ask(Effect::call(self.state.home, &target, (token, deadline_ns, flags), message));
                 Ok(token as i64)
             }
             Syscall::Reply { reply, status, parcel } => self.reply(memory, reply, status, &parcel),
@@ -207,7 +207,7 @@ impl Guest {
         self.room_for(body.len())?;
         self.state.table.remove(reply);
         let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-        self.ask(Effect::Reply { to, status, message });
+        self.ask(Effect::reply(&to, status, message));
         Ok(0)
     }
 
@@ -327,7 +327,7 @@ impl Guest {
             // In a query only the answer to the query itself is an effect; the rest is forgotten with the query.
             if !self.query || handle == self.own_reply {
                 let status = Errno::NO_REPLY.code();
-                self.ask(Effect::Reply { to: capability, status, message: Message::default() });
+                self.ask(Effect::reply(&capability, status, Message::default()));
             }
         }
         self.state.table.remove(handle);
@@ -441,9 +441,8 @@ impl Guest {
     fn ask(&mut self, effect: Effect) {
         self.asked += 1;
         self.asked_bytes += match &effect {
-            Effect::Send { message, .. } | Effect::Call { message, .. } | Effect::Reply { message, .. } => {
-                message.body.len()
-            }
+            Effect::Send { delivery, .. } | Effect::Call { delivery, .. } => delivery.message.body.len(),
+            Effect::Reply { message, .. } => message.body.len(),
             Effect::Spawn(spawn) => spawn.args.len(),
             _ => 0,
         };

@@ -80,7 +80,8 @@ fn the_largest_event_is_handled() {
     let handles = [peer(3); limits::MESSAGE_HANDLES_MAX];
     let (handled, effects) = handle(&mut actor(&wat), &Event { handles: &handles, ..message(&body) });
     assert_eq!(handled.end, None);
-    let [Effect::Send { message, .. }] = &effects[..] else { panic!("{} effects", effects.len()) };
+    let [Effect::Send { delivery, .. }] = &effects[..] else { panic!("{} effects", effects.len()) };
+    let message = &delivery.message;
     assert!(message.body[..] == body[..] && message.handles[..] == handles[..]);
 }
 

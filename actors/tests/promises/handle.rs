@@ -1,7 +1,7 @@
 //! Authority is a handle: held, shrinking, moved or copied as the contract says.
 
 use pando_abi::{ActorId, Address, Errno, Rights, handle::HandleStat, limits};
-use pando_actors::{CapKind, Capability, Effect, Event};
+use pando_actors::{CapKind, Capability, Effect, Event, ReplyTo};
 
 use crate::support::*;
 
@@ -69,14 +69,15 @@ fn a_reply_handle_that_is_passed_on_moves_and_one_that_is_dropped_answers() {
         (drop (call $send (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 64) (i32.const 1)))";
     let mut mover = actor(&guest(pass));
     let (_, effects) = handle(&mut mover, &Event { reply: Some(reply_to(4)), ..message(b"") });
-    let [Effect::Send { message: sent, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Send { delivery, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let sent = &delivery.message;
     assert_eq!(&sent.handles[..], &[reply_to(4)]);
     assert_eq!(mover.handles_len(), 3, "it is gone from the table");
 
     let mut dropper = actor(&guest("(drop (call $handle_drop (i32.load (i32.const 1056))))"));
     let (_, effects) = handle(&mut dropper, &Event { reply: Some(reply_to(4)), ..message(b"") });
     assert!(
-        matches!(&effects[..], [Effect::Reply { to, status, .. }] if *to == reply_to(4) && *status == Errno::NO_REPLY.code())
+        matches!(&effects[..], [Effect::Reply { to, status, .. }] if *to == ReplyTo::of(&reply_to(4)) && *status == Errno::NO_REPLY.code())
     );
 }
 
@@ -89,8 +90,10 @@ fn handles_that_come_with_a_message_are_held_with_their_rights_and_badge() {
     let handles = [badged, peer(4)];
     let (handled, effects) = handle(&mut actor(&guest), &Event { handles: &handles, ..message(b"") });
     assert_eq!(handled.end, None);
-    let [Effect::Send { target, message: sent }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!((*target, &sent.handles[..]), (badged, &handles[..]));
+    let [Effect::Send { to, delivery }] = &effects[..] else { panic!("{effects:?}") };
+    let sent = &delivery.message;
+    assert_eq!((*to, delivery.grant, delivery.badge), (badged.address, badged.grant, badged.badge));
+    assert_eq!(&sent.handles[..], &handles[..]);
     let stat = HandleStat { kind: 0, rights: 17, badge: 0xbad9e, node: 9, reserved: 0 };
     assert_eq!(&sent.body[..], &stat.to_bytes());
 }
@@ -146,11 +149,12 @@ fn a_copy_has_fewer_rights_and_one_of_oneself_a_grant_and_a_badge() {
         (drop (call $handle_revoke (i32.load (i32.const 68))))
         (drop (call $handle_revoke (i32.load (i32.const 64))))";
     let effects = send(&mut actor(&guest(handler)), b"");
-    let [Effect::Grant { grant, rights, badge }, Effect::Send { message, .. }, Effect::Revoke { grant: revoked }] =
+    let [Effect::Grant { grant, rights, badge }, Effect::Send { delivery, .. }, Effect::Revoke { grant: revoked }] =
         &effects[..]
     else {
         panic!("{effects:?}")
     };
+    let message = &delivery.message;
     assert_eq!((*rights, *badge, revoked), (Rights::PEER, 123, grant), "revoking twice asks once");
     let home = birth().home;
     let minted =
@@ -225,7 +229,8 @@ fn a_handle_of_each_kind_says_what_it_is_and_a_replica_says_no_node() {
         for (capability, kind, node) in cases {
             let mut actor = pando_actors::Actor::new(&module, Default::default(), birth()).unwrap();
             let (_, effects) = handle(&mut actor, &Event { handles: &[capability], ..message(b"") });
-            let [Effect::Send { message, .. }] = &effects[..] else { panic!("{effects:?}") };
+            let [Effect::Send { delivery, .. }] = &effects[..] else { panic!("{effects:?}") };
+            let message = &delivery.message;
             let stat = HandleStat { kind, rights: capability.rights.0, badge: 0, node, reserved: 0 };
             assert_eq!(&message.body[..], &stat.to_bytes(), "{capability:?}");
         }

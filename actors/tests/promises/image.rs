@@ -1,6 +1,6 @@
 //! An actor is its image.
 
-use pando_actors::{Actor, Birth, Class, Effect, Event, Image, ImageError, Limits, Module};
+use pando_actors::{Actor, Birth, Class, Effect, Event, Image, ImageError, Limits, Module, ReplyTo};
 use std::sync::Arc;
 
 use crate::support::*;
@@ -123,7 +123,7 @@ fn an_actor_that_keeps_calls_open_keeps_them_over_an_image() {
     assert_eq!(effects, vec![]);
     let mut copy = Actor::from_image(&module, &actor.image().unwrap(), Limits::default()).unwrap();
     let effects = send(&mut copy, b"");
-    assert!(matches!(&effects[..], [Effect::Reply { to, .. }] if *to == reply_to(11)), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Reply { to, .. }] if *to == ReplyTo::of(&reply_to(11))), "{effects:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A query is forgotten.
 
 use pando_abi::{Errno, ExitKind};
-use pando_actors::{Actor, Birth, Class, Effect, Event, Limits};
+use pando_actors::{Actor, Birth, Class, Effect, Event, Limits, ReplyTo};
 
 use crate::support::*;
 
@@ -104,7 +104,10 @@ fn a_query_answers_only_itself() {
     assert_eq!(answer(&query(1)), i64::from(Errno::READ_ONLY.as_return()));
     assert_eq!((answer(&query(2)), query(2).len()), (0, 1));
     let dropped = query(3);
-    assert!(matches!(&dropped[..], [Effect::Reply { to, status: 10, .. }] if *to == reply_to(5)), "{dropped:?}");
+    assert!(
+        matches!(&dropped[..], [Effect::Reply { to, status: 10, .. }] if *to == ReplyTo::of(&reply_to(5))),
+        "{dropped:?}"
+    );
     assert!(actor.live_capabilities().any(|c| c == reply_to(1)), "the kept one is still there");
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use pando_abi::{ActorId, Address, Call, EventKind, ExitKind, NodeId, Rights, call::Value};
 use pando_actors::{
-    Actor, Birth, CapKind, Capability, Class, Effect, Engine, EngineConfig, Event, Handled, Limits, Module, Verdict,
+    Actor, Birth, Capability, Class, Effect, Engine, EngineConfig, Event, Handled, Limits, Module, Verdict,
 };
 
 /// An engine without a cache whose guests are never stopped for their time.
@@ -140,7 +140,7 @@ pub fn call(actor: &mut Actor, body: &[u8]) -> i64 {
 /// The eight bytes of the one answer among effects.
 pub fn answer(effects: &[Effect]) -> i64 {
     let mut answers = effects.iter().filter_map(|e| match e {
-        Effect::Reply { to, status: 0, message } if to.kind == CapKind::Reply => Some(message.body.to_vec()),
+        Effect::Reply { status: 0, message, .. } => Some(message.body.to_vec()),
         _ => None,
     });
     let body = answers.next().unwrap_or_else(|| panic!("no answer among {effects:?}"));

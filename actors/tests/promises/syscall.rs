@@ -26,8 +26,8 @@ fn effects_leave_in_the_order_in_which_they_were_asked_for() {
     let (parent, own) = (birth().parent, Capability::actor(birth().home, Rights::ALL));
     let text = |t: &str| pando_actors::Message::bytes(t.as_bytes());
     let expected = vec![
-        Effect::Send { target: parent, message: text("body") },
-        Effect::Call { target: parent, token: 1, deadline_ns: 77, flags: 3, message: text("bo") },
+        Effect::send(own.address, &parent, text("body")),
+        Effect::call(own.address, &parent, (1, 77, 3), text("bo")),
         Effect::Kill { target: own },
         Effect::Link { target: own },
         Effect::Unlink { target: own },
@@ -286,7 +286,8 @@ fn an_event_reaches_the_guest_as_the_contract_draws_it() {
         body: b"hello",
     };
     let (_, effects) = handle(&mut actor, &event);
-    let [Effect::Send { message, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Send { delivery, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let message = &delivery.message;
     let header = pando_abi::EventHeader::from_bytes(&message.body).unwrap();
     assert_eq!((header.kind, header.flags, header.handle_count, header.status), (1, 8, 3, 7));
     assert_eq!((header.time_ns, header.token, header.badge, header.seed), (0x0102, 0x0304, 0x0506, 0x0708));

@@ -65,7 +65,7 @@ pub(super) async fn call(
         key: Some(Box::new(key(sequence))),
         message,
     };
-    kernel.deliver(console.address(), to, Input::Message(delivery));
+    kernel.deliver(console.address(), to, Input::Message(Box::new(delivery)));
     let deadline = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
     let reply = tokio::select! {
         reply = answer => reply.map_err(|_| Refusal::new(Errno::INTERNAL, "the answer was lost in the kernel", ""))?,
@@ -176,7 +176,7 @@ pub(super) async fn send(
     let from = kernel.console().address();
     let key = Some(Box::new(key(sequence)));
     let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key, message };
-    commit(kernel, to, Input::Message(delivery), target).await
+    commit(kernel, to, Input::Message(Box::new(delivery)), target).await
 }
 
 pub(super) async fn kill(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {

@@ -195,7 +195,7 @@ impl World {
                     key: None,
                     message: pando_actors::Message::bytes(&body),
                 };
-                let input = (&Input::Message(delivery)).into();
+                let input = (&Input::Message(Box::new(delivery))).into();
                 let batch = Batch { acks: Vec::new(), items: vec![BatchItem { stamp: None, input }] };
                 self.log(n, BATCH, wire::encode(&batch), 1);
             }

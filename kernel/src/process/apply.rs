@@ -2,10 +2,10 @@
 
 use pando_abi::Address;
 use pando_abi::planted::{Bug, planted};
-use pando_actors::{Capability, Effect, Message};
+use pando_actors::{Capability, Effect};
 
 use super::{Moment, Process, Waiting};
-use crate::input::{Action, Alarm, Delivery, Input, ReplyTo, Sink};
+use crate::input::{Action, Alarm, Input, ReplyTo, Sink};
 
 impl Process {
     /// Takes every effect in its order.
@@ -20,20 +20,17 @@ impl Process {
     fn apply_one(&mut self, effect: Effect, moment: Moment, actions: &mut impl Sink) {
         let me = self.identity.me;
         match effect {
-            Effect::Send { target, message } => actions.push(self.deliver(&target, message, 0, None)),
-            Effect::Call { target, token, deadline_ns, flags, message } => {
+            Effect::Send { to, delivery } => actions.push(Action::Deliver { to, input: Input::Message(delivery) }),
+            Effect::Call { to, token, deadline_ns, mut delivery } => {
                 let deadline_ns = if deadline_ns == 0 { 0 } else { moment.now_ns.saturating_add(deadline_ns) };
-                self.calls.insert(token, Waiting { target: target.address, deadline_ns });
+                self.calls.insert(token, Waiting { target: to, deadline_ns });
                 if deadline_ns > 0 {
                     actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(self.seal(token)) });
                 }
-                let reply = Some(ReplyTo { address: me, token: self.seal(token) });
-                actions.push(self.deliver(&target, message, flags, reply));
+                delivery.reply = Some(ReplyTo { address: me, token: self.seal(token) });
+                actions.push(Action::Deliver { to, input: Input::Message(delivery) });
             }
-            Effect::Reply { to, status, message } => {
-                let asked = ReplyTo { address: to.address, token: to.token };
-                self.answer(asked, status, message, moment, actions);
-            }
+            Effect::Reply { to, status, message } => self.answer(to, status, message, moment, actions),
             Effect::Spawn(spawn) => {
                 self.children.insert(spawn.child);
                 actions.push(Action::Spawn(spawn));
@@ -84,20 +81,6 @@ impl Process {
             }
             Effect::Log { level, text } => actions.push(Action::Log { level, text }),
         }
-    }
-
-    #[inline]
-    fn deliver(&self, target: &Capability, message: Message, flags: i32, reply: Option<ReplyTo>) -> Action {
-        let delivery = Delivery {
-            from: self.identity.me,
-            grant: target.grant,
-            badge: target.badge,
-            flags,
-            reply,
-            key: None,
-            message,
-        };
-        Action::Deliver { to: target.address, input: Input::Message(delivery) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, event::flags};
-use pando_actors::{Effect, Exit, Message};
+use pando_actors::{Effect, Exit};
 
 use super::{Guest, Moment, Process, Stepped, describe};
 use crate::input::{Action, Input, Moved, ReplyTo, Sink, Standing, exit};
@@ -84,7 +84,7 @@ impl Process {
             let input = Input::Reply {
                 token: self.seal(token),
                 status: Errno::UNREACHABLE.code(),
-                message: Message::default(),
+                message: Box::default(),
                 standing: Standing::default(),
             };
             last = self.step(guest, input, moment, effects, actions);
@@ -137,7 +137,7 @@ impl Process {
         let me = self.identity.me;
         for open in guest.open_replies() {
             let asked = ReplyTo { address: open.address, token: open.token };
-            self.answer(asked, Errno::DEAD.code(), Message::default(), moment, actions);
+            self.answer(asked, Errno::DEAD.code(), Box::default(), moment, actions);
         }
         actions.extend(self.alarms().map(|(at_ns, alarm)| Action::Disarm { at_ns, alarm }));
         for (id, (target, _)) in std::mem::take(&mut self.monitors) {
@@ -152,6 +152,6 @@ impl Process {
         self.agenda.clear();
         self.calls.clear();
         self.grants.clear();
-        Stepped { end: Some(why), ..Stepped::default() }
+        Stepped { end: Some(Box::new(why)), ..Stepped::default() }
     }
 }

@@ -129,6 +129,7 @@ impl World {
                 if let Some((sealed, cause)) = nth(self.outside.iter().copied(), which) {
                     let handles = if handles { vec![cap(at(3))] } else { Vec::new() };
                     let message = Message { handles: handles.into(), ..Message::default() };
+                    let message = Box::new(message);
                     let input = Input::Reply { token: sealed, status: 0, message, standing: Standing::default() };
                     self.mailbox.push((input, cause));
                 }
@@ -229,7 +230,7 @@ impl World {
         if let (Some(key), true) = (key, good) {
             self.keys.insert(key);
         }
-        self.handle(Input::Message(delivery), Cause::Message);
+        self.handle(Input::Message(Box::new(delivery)), Cause::Message);
         assert_eq!(self.ghost.events, usize::from(good && fresh && !refused), "handled, or not, against the rules");
     }
 
@@ -253,7 +254,7 @@ impl World {
             let paid = self.ghost.events;
             assert!((paid > 0) == owed && paid <= most, "{cause:?} pays what is open, once");
         }
-        self.take(actions, stepped.end.as_ref());
+        self.take(actions, stepped.end.as_deref());
         if stepped.end.is_some() {
             self.next_life();
         }

@@ -34,7 +34,7 @@ impl Guest for Script {
         self.tallies.push(event.tally);
         let (todo, end) = self.turns.pop_front().unwrap_or_default();
         effects.extend(todo);
-        Handled { fuel: 1, end, refused: None }
+        Handled { fuel: 1, end: end.map(Box::new), refused: None }
     }
     fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
         self.handle(event, effects)
@@ -67,7 +67,7 @@ fn step(process: &mut Process, guest: &mut Script, input: Input) -> (Stepped, Ve
 }
 
 fn message(reply: Option<u64>, key: Option<u64>, grant: u64) -> Input {
-    Input::Message(Delivery {
+    Input::Message(Box::new(Delivery {
         from: at(9),
         grant,
         badge: 0,
@@ -75,12 +75,16 @@ fn message(reply: Option<u64>, key: Option<u64>, grant: u64) -> Input {
         reply: reply.map(|token| ReplyTo { address: at(9), token }),
         key: key.map(|seq| Box::new(Key { origin: ActorId([9; 16]), incarnation: 1, seq })),
         message: Message::bytes(b"hello"),
-    })
+    }))
+}
+
+fn call(target: Capability, token: u64, deadline_ns: u64) -> Effect {
+    Effect::call(at(1), &target, (token, deadline_ns, 0), Message::default())
 }
 
 fn reply_to(token: u64, text: &[u8]) -> Effect {
     let to = Capability { kind: CapKind::Reply, token, ..cap(at(9)) };
-    Effect::Reply { to, status: 0, message: Message::bytes(text) }
+    Effect::reply(&to, 0, Message::bytes(text))
 }
 
 /// (receiver, token, status, body) of every answer.
@@ -109,13 +113,14 @@ fn downs(actions: &[Action]) -> Vec<(Address, ExitKind)> {
 #[test]
 fn a_call_is_answered_once_and_its_deadline_is_moot_then() {
     let mut p = process(false);
-    let call = Effect::Call { target: cap(at(2)), token: 5, deadline_ns: 50, flags: 0, message: Message::default() };
+    let call = call(cap(at(2)), 5, 50);
     let mut g = Script::default().then(vec![call]);
     let (_, actions) = step(&mut p, &mut g, message(None, None, 0));
     assert!(matches!(actions[0], Action::Alarm { at_ns: 1_050, alarm: Alarm::Deadline(5) }));
     let Action::Deliver { input: Input::Message(delivery), .. } = &actions[1] else { panic!("{actions:?}") };
     let token = delivery.reply.unwrap().token;
-    let answer = || Input::Reply { token, status: 0, message: Message::bytes(b"yes"), standing: Standing::default() };
+    let answer =
+        || Input::Reply { token, status: 0, message: Box::new(Message::bytes(b"yes")), standing: Standing::default() };
     step(&mut p, &mut g, answer());
     step(&mut p, &mut g, answer());
     step(&mut p, &mut g, Input::Deadline { token: 5 });
@@ -127,7 +132,7 @@ fn a_call_is_answered_once_and_its_deadline_is_moot_then() {
 #[test]
 fn a_call_that_nobody_answers_times_out_once() {
     let mut p = process(false);
-    let call = Effect::Call { target: cap(at(2)), token: 5, deadline_ns: 50, flags: 0, message: Message::default() };
+    let call = call(cap(at(2)), 5, 50);
     let mut g = Script::default().then(vec![call]);
     step(&mut p, &mut g, message(None, None, 0));
     step(&mut p, &mut g, Input::Deadline { token: 5 });
@@ -139,7 +144,7 @@ fn a_call_that_nobody_answers_times_out_once() {
 #[test]
 fn an_answer_to_an_earlier_life_is_not_taken_for_one_to_this() {
     let mut old = process(false);
-    let call = || Effect::Call { target: cap(at(2)), token: 1, deadline_ns: 0, flags: 0, message: Message::default() };
+    let call = || call(cap(at(2)), 1, 0);
     let mut g = Script::default().then(vec![call()]).then(vec![call()]);
     let (_, actions) = step(&mut old, &mut g, message(None, None, 0));
     let Action::Deliver { input: Input::Message(asked), .. } = &actions[0] else { panic!("{actions:?}") };
@@ -148,7 +153,7 @@ fn an_answer_to_an_earlier_life_is_not_taken_for_one_to_this() {
     let late = Input::Reply {
         token: asked.reply.unwrap().token,
         status: 0,
-        message: Message::default(),
+        message: Box::default(),
         standing: Standing::default(),
     };
     let (stepped, _) = step(&mut new, &mut g, late);
@@ -192,8 +197,7 @@ fn a_link_takes_along_unless_the_end_was_normal() {
 #[test]
 fn the_loss_of_a_node_ends_what_was_on_it_and_nothing_else() {
     let mut p = process(false);
-    let call =
-        |token, n| Effect::Call { target: cap(at(n)), token, deadline_ns: 0, flags: 0, message: Message::default() };
+    let call = |token, n| call(cap(at(n)), token, 0);
     let mut g = Script::default().then(vec![
         Effect::Monitor { id: 1, target: cap(at(2)) },
         Effect::Monitor { id: 2, target: cap(at(3)) },
@@ -211,8 +215,7 @@ fn the_loss_of_a_node_ends_what_was_on_it_and_nothing_else() {
 #[test]
 fn the_loss_of_a_birthplace_ends_nobody_who_lives_elsewhere_and_is_asked_for_again() {
     let moved = || std::sync::Arc::new(Moved { away: vec![at(2)], here: vec![at(3)] });
-    let call =
-        |token, n| Effect::Call { target: cap(at(n)), token, deadline_ns: 0, flags: 0, message: Message::default() };
+    let call = |token, n| call(cap(at(n)), token, 0);
     let mut p = process(false);
     let mut g = Script::default().then(vec![
         Effect::Monitor { id: 1, target: cap(at(2)) },
@@ -252,7 +255,7 @@ fn the_loss_of_a_birthplace_ends_nobody_who_lives_elsewhere_and_is_asked_for_aga
 #[test]
 fn a_fault_lets_no_effect_out_and_tells_the_caller() {
     let boom = || exit(ExitKind::Fault, "unreachable executed");
-    let send = || Effect::Send { target: cap(at(2)), message: Message::default() };
+    let send = || Effect::send(at(1), &cap(at(2)), Message::default());
     let mut p = process(false);
     let mut g = Script::default().then_ends(vec![send()], boom());
     let (stepped, actions) = step(&mut p, &mut g, message(Some(3), None, 0));
@@ -278,10 +281,7 @@ fn an_exit_keeps_the_effects_before_it_and_leaves_nothing_behind() {
             Effect::Monitor { id: 2, target: cap(at(2)) },
             Effect::Grant { grant: 3, rights: Rights::SEND, badge: 4 },
         ])
-        .then_ends(
-            vec![Effect::Send { target: cap(at(4)), message: Message::bytes(b"bye") }],
-            exit(ExitKind::Normal, ""),
-        );
+        .then_ends(vec![Effect::send(at(1), &cap(at(4)), Message::bytes(b"bye"))], exit(ExitKind::Normal, ""));
     step(&mut p, &mut g, message(None, None, 0));
     step(&mut p, &mut g, Input::Watch { watcher: at(3), id: 1, grant: 0 });
     g.open.push(Capability { kind: CapKind::Reply, token: 77, ..cap(at(9)) });
@@ -339,8 +339,7 @@ fn a_timer_fires_once_and_not_when_it_was_taken_back() {
 #[test]
 fn an_alarm_of_an_earlier_life_does_not_ring_in_this_one() {
     let asks = || {
-        let call =
-            Effect::Call { target: cap(at(2)), token: 1, deadline_ns: 50, flags: 0, message: Message::default() };
+        let call = call(cap(at(2)), 1, 50);
         vec![Effect::Timer { id: 1, delay_ns: 10 }, call]
     };
     let mut g = Script::default().then(asks()).then(asks());
@@ -379,13 +378,13 @@ fn a_call_whose_answer_does_not_fit_the_table_is_answered_with_the_reason() {
             Vec::new()
         }
     }
-    let call = Effect::Call { target: cap(at(2)), token: 5, deadline_ns: 0, flags: 0, message: Message::default() };
+    let call = call(cap(at(2)), 5, 0);
     let mut g = Full(Script::default().then(vec![call]));
     let (mut p, mut effects, mut actions) = (process(false), Vec::new(), Vec::new());
     let moment = Moment { now_ns: NOW, seed: 7, standing: Standing::default() };
     p.step(&mut g, message(None, None, 0), moment, &mut effects, &mut actions);
     let message = Message { handles: vec![cap(at(3))].into(), ..Message::bytes(b"here it is") };
-    let answer = Input::Reply { token: 5, status: 0, message, standing: Standing::default() };
+    let answer = Input::Reply { token: 5, status: 0, message: Box::new(message), standing: Standing::default() };
     assert!(p.step(&mut g, answer, moment, &mut effects, &mut actions).ran);
     let (kind, token, status, _, body) = g.0.seen.pop().unwrap();
     assert_eq!((kind, token, status, body), (EventKind::Reply, 5, Errno::FULL.code(), Vec::new()));
@@ -465,7 +464,7 @@ fn a_query_that_does_not_answer_is_answered_for_and_changes_nothing() {
         delivery.flags = pando_abi::call::call_flags::QUERY;
         Input::Message(delivery)
     };
-    let send = Effect::Send { target: cap(at(2)), message: Message::default() };
+    let send = Effect::send(at(1), &cap(at(2)), Message::default());
     let mut g =
         Script::default().then(vec![send]).then_ends(vec![], exit(ExitKind::Fault, "")).then(vec![reply_to(3, b"5")]);
     let said = |actions: &[Action]| answers(actions).into_iter().map(|(_, t, s, _)| (t, s)).collect::<Vec<_>>();
@@ -481,7 +480,7 @@ fn a_query_that_does_not_answer_is_answered_for_and_changes_nothing() {
 #[test]
 fn a_process_at_rest_comes_back_as_it_was() {
     let mut p = process(true);
-    let call = Effect::Call { target: cap(at(2)), token: 5, deadline_ns: 50, flags: 0, message: Message::default() };
+    let call = call(cap(at(2)), 5, 50);
     let mut g = Script::default().then(vec![
         call,
         Effect::Timer { id: 1, delay_ns: 10 },

@@ -1,7 +1,7 @@
 //! New code for a process: what it asked for first, and who was waiting for the old one.
 
 use pando_abi::Errno;
-use pando_actors::{Capability, Effect, Message};
+use pando_actors::{Capability, Effect};
 
 use super::{Moment, Process};
 use crate::input::{ReplyTo, Sink};
@@ -18,7 +18,7 @@ impl Process {
     ) {
         for caller in dropped {
             let asked = ReplyTo { address: caller.address, token: caller.token };
-            self.answer(asked, Errno::UPGRADED.code(), Message::default(), moment, actions);
+            self.answer(asked, Errno::UPGRADED.code(), Box::default(), moment, actions);
         }
         self.apply(effects, moment, actions);
     }

@@ -162,7 +162,7 @@ impl World {
         let message = Message::bytes(body);
         let (reply, key) = (Some(self.console()), Some(Box::new(key(seq))));
         let from = Address::service(service::CONSOLE);
-        self.input(&Input::Message(Delivery { from, grant: 0, badge: 0, flags: 0, reply, key, message }))
+        self.input(&Input::Message(Box::new(Delivery { from, grant: 0, badge: 0, flags: 0, reply, key, message })))
     }
 
     fn value(&mut self, seq: u64) -> u64 {
@@ -178,7 +178,7 @@ impl World {
         let reply = self.console();
         match self.input(&Input::Outcome { key: key(seq), reply }) {
             ItemOutcome::Answered { status, message, index } => {
-                Found::open(status, message.open().unwrap(), index).unwrap()
+                Found::open(status, Box::new(message.open().unwrap()), index).unwrap()
             }
             other => panic!("{other:?}"),
         }

@@ -137,7 +137,7 @@ impl World {
         let (asked, key) = self.held.swap_remove(which % self.held.len());
         self.answers += 1;
         let message = pando_actors::Message::bytes(&self.answers.to_le_bytes());
-        let to = self.served.answered(asked, &Answer { status: 0, message, index: 0 });
+        let to = self.served.answered(asked, &Answer { status: 0, message: Box::new(message), index: 0 });
         match key.and_then(|(origin, seq)| self.origins.get_mut(&origin)?.get_mut(&seq)) {
             Some(known) => {
                 assert_eq!(Some(to), known.newest, "not to the newest asker");

@@ -12,7 +12,7 @@ use crossbeam_utils::sync::{Parker, Unparker};
 
 use super::Executor;
 use super::overrun::Stay;
-use crate::budget::Turn;
+use crate::budget::{Kept, Turn};
 use crate::os;
 use crate::policy::{self, Spin};
 use crate::queue::{Local, Thief};
@@ -30,6 +30,8 @@ pub(super) struct Seat {
     sleeper: Parker,
     rng: Rng,
     spin: Spin,
+    /// Between two turns.
+    kept: Kept,
 }
 
 impl Seat {
@@ -37,7 +39,7 @@ impl Seat {
     pub(super) fn new(index: usize) -> (Box<Seat>, (Thief, Unparker)) {
         let (local, sleeper) = (Local::new(), Parker::new());
         let ends = (local.thief(), sleeper.unparker().clone());
-        (Box::new(Seat { index, local, sleeper, rng: Rng::new(index as u64), spin: Spin::new() }), ends)
+        (Box::new(Seat { index, local, sleeper, rng: Rng::new(index as u64), spin: Spin::new(), kept: None }), ends)
     }
 
     /// The next task; waits for one. `None`: the scheduler stops.
@@ -114,6 +116,8 @@ impl Seat {
         reason = "how long it slept is measured, whatever clock the timers have; there are counts for each seat"
     )]
     fn sleep(&mut self, executor: &Executor, looked: bool) {
+        // Whatever goes away with it may queue tasks: not here, for the seat is borrowed, but where every worker finds them.
+        drop_kept(self.kept.take());
         let counts = &executor.counts[self.index];
         counts.parks.add(1);
         counts.parked.store(true, Ordering::Relaxed);
@@ -215,19 +219,28 @@ impl Context {
         header.begin();
         counts.turns.add(1);
         let had_strikes = header.has_strikes();
-        let mut turn = Turn::new(self.index.get(), config.batch, config.slice_ticks(), &executor.ticks);
+        let kept = self.seat.borrow_mut().as_mut().and_then(|seat| seat.kept.take());
+        let mut turn = Turn::new(self.index.get(), config.batch, config.slice_ticks(), &executor.ticks).with_kept(kept);
         if had_strikes || turn.began() != self.tick.get() {
             self.tick.set(turn.began());
             self.cpu_began.set(os::thread_cpu_ns());
         }
         self.slice_ns.set(if had_strikes { config.tick_ns() } else { config.slice_ns() });
         let result = catch_unwind(AssertUnwindSafe(|| task.run(&mut turn)));
-        let has_seat = self.seat.borrow().is_some();
-        if has_seat {
-            counts.events.add(u64::from(turn.events()));
-        } else {
-            executor.lane_events.fetch_add(u64::from(turn.events()), Ordering::Relaxed);
-        }
+        let events = u64::from(turn.events());
+        let mut kept = turn.into_kept();
+        let has_seat = match self.seat.borrow_mut().as_mut() {
+            Some(seat) => {
+                std::mem::swap(&mut seat.kept, &mut kept);
+                counts.events.add(events);
+                true
+            }
+            None => {
+                executor.lane_events.fetch_add(events, Ordering::Relaxed);
+                false
+            }
+        };
+        drop_kept(kept);
         if had_strikes || !has_seat {
             header.set_strikes(policy::strikes(self.cpu_ns(), config.slice_ns()));
         }
@@ -270,6 +283,13 @@ impl Context {
             Ok(true) => executor.call(),
             Err(task) => executor.queue_anywhere(task),
         }
+    }
+}
+
+/// It may be the last reference; what it takes down with it must not take the worker down.
+fn drop_kept(kept: Kept) {
+    if kept.is_some() && catch_unwind(AssertUnwindSafe(move || drop(kept))).is_err() {
+        tracing::error!("what a worker kept panicked while it was dropped");
     }
 }
 

@@ -38,6 +38,10 @@ use duel::Effort;
 use figures::{Better, Figures, Target};
 use pando_tests::{Realm, program};
 use peers::Peers;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use plots::Plots;
 use serde_json::json;
 

@@ -335,7 +335,7 @@ impl Reference {
                     // In a query only its own answer is more than forgotten.
                     if !self.now.query || self.now.own_reply == Some(handle) {
                         let status = Errno::NO_REPLY.code();
-                        self.ask(seen, Effect::Reply { to: capability, status, message: Message::default() }, NONE)?;
+                        self.ask(seen, Effect::reply(&capability, status, Message::default()), NONE)?;
                     }
                 }
                 self.let_go(handle);
@@ -388,7 +388,7 @@ impl Reference {
                 }
                 self.now.bytes += body.len();
                 let message = message(self);
-                self.ask(seen, Effect::Send { target: first, message }, NONE)
+                self.ask(seen, Effect::send(self.home, &first, message), NONE)
             }
             Call::Call => {
                 let (Some(deadline_ns), flags @ (0 | 1 | 3)) = (delay(a[5]), a[6] as i32) else {
@@ -407,7 +407,8 @@ impl Reference {
                 let token = self.calls.fresh(found)?;
                 self.now.bytes += body.len();
                 let message = message(self);
-                self.ask(seen, Effect::Call { target: first, token, deadline_ns, flags, message }, token as i64)
+                let effect = Effect::call(self.home, &first, (token, deadline_ns, flags), message);
+                self.ask(seen, effect, token as i64)
             }
             Call::Reply => {
                 let status = u16::try_from(a[1] as i32).ok().filter(|s| *s == 0 || Errno::from_code(*s).is_some());
@@ -428,7 +429,7 @@ impl Reference {
                 self.let_go(word(0));
                 self.now.bytes += body.len();
                 let message = message(self);
-                self.ask(seen, Effect::Reply { to: first, status, message }, NONE)
+                self.ask(seen, Effect::reply(&first, status, message), NONE)
             }
             _ => self.spawn(body, &passed, first, shared, returned, seen),
         }

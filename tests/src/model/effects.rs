@@ -9,26 +9,28 @@ impl Model {
     pub(super) fn carry_out(&mut self, by: ActorId, effect: Effect) {
         let from = Address::actor(NODE, by);
         match effect {
-            Effect::Send { target, message } => {
-                let letter = Letter { from, badge: target.badge, message, ..Letter::system(EventKind::Message, 0, 0) };
-                self.deliver(target, letter);
+            Effect::Send { to, delivery } => {
+                let Delivery { grant, badge, message, .. } = *delivery;
+                let letter = Letter { from, badge, message, ..Letter::system(EventKind::Message, 0, 0) };
+                self.deliver(Capability { grant, ..Capability::actor(to, Rights::SEND) }, letter);
             }
-            Effect::Call { target, token, deadline_ns, flags, message } => {
+            Effect::Call { to, token, deadline_ns, delivery } => {
+                let Delivery { grant, badge, flags, message, .. } = *delivery;
                 self.cell(by).calls.insert(token);
                 if deadline_ns > 0 {
                     self.at(deadline_ns, Due::Deadline(by, token));
                 }
                 let letter = Letter {
                     from,
-                    badge: target.badge,
+                    badge,
                     query: flags & call_flags::QUERY != 0,
                     reply: Some(Capability::reply(from, token)),
                     message,
                     ..Letter::system(EventKind::Message, 0, 0)
                 };
-                self.deliver(target, letter);
+                self.deliver(Capability { grant, ..Capability::actor(to, Rights::SEND) }, letter);
             }
-            Effect::Reply { to, status, message } => self.answer(to, status, message),
+            Effect::Reply { to, status, message } => self.answer(to, status, *message),
             Effect::Spawn(spawn) => {
                 let Spawn { child, spec, args, handles, parent, realm } = *spawn;
                 self.give_birth(child, spec, Message { body: args, handles }, parent, realm);
@@ -173,7 +175,7 @@ impl Model {
         let mut waiting = Vec::new();
         cell.mailbox.pop_batch(&mut waiting, usize::MAX);
         for capability in actor.live_capabilities().filter(|c| c.kind == CapKind::Reply) {
-            self.answer(capability, Errno::DEAD.code(), Message::default());
+            self.answer(ReplyTo::of(&capability), Errno::DEAD.code(), Message::default());
         }
         for letter in waiting.iter().filter(|l| l.kind == EventKind::Message) {
             self.undeliverable(letter, Errno::DEAD);

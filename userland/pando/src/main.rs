@@ -41,6 +41,10 @@ use crate::{
     shell::Shell,
 };
 
+/// A message is often made by one thread and let go by another, which costs the system's own allocator a lock each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{cli::NodeArgs, failure::Failure};
 
 /// Network and disk share few threads: crossing between cores costs more than it brings. Actors have threads of their own.
-const IO_THREADS: usize = 2;
+const IO_THREADS: usize = 1;
 /// How long a realm is asked to admit this node.
 const JOIN_MAX: Duration = Duration::from_secs(30);
 

@@ -150,20 +150,14 @@ impl Ghost {
         match *ask {
             Ask::Send(to) => {
                 said.push(at(to));
-                effects.push(Effect::Send { target: cap(at(to)), message: Message::default() });
+                effects.push(Effect::send(at(ME), &cap(at(to)), Message::default()));
             }
             Ask::Call { to, deadline } => {
                 let token = fresh();
                 calls.insert(token, at(to));
                 said.push(at(to));
                 let deadline_ns = if deadline { 50 } else { 0 };
-                effects.push(Effect::Call {
-                    target: cap(at(to)),
-                    token,
-                    deadline_ns,
-                    flags: 0,
-                    message: Message::default(),
-                });
+                effects.push(Effect::call(at(ME), &cap(at(to)), (token, deadline_ns, 0), Message::default()));
             }
             Ask::Timer => {
                 let id = fresh();
@@ -213,7 +207,7 @@ impl Ghost {
                 if let Some(token) = nth(held.iter().copied(), which) {
                     held.remove(&token);
                     let to = Capability { kind: CapKind::Reply, token, ..cap(at(ASKER)) };
-                    effects.push(Effect::Reply { to, status: 0, message: Message::bytes(b"six") });
+                    effects.push(Effect::reply(&to, 0, Message::bytes(b"six")));
                 }
             }
         }
@@ -248,7 +242,7 @@ impl Guest for Ghost {
             Finish::Exit => Some(exit(ExitKind::Normal, "")),
         };
         self.said.extend(said);
-        Handled { fuel: 1, end, refused: None }
+        Handled { fuel: 1, end: end.map(Box::new), refused: None }
     }
 
     fn query(&mut self, _: &Event<'_>, _: &mut Vec<Effect>) -> Handled {
