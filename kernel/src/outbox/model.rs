@@ -178,7 +178,7 @@ impl World {
             .collect();
         assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "one entry, two outcomes");
         let fresh = std::mem::take(&mut *self.ears[n].said.lock());
-        fresh.iter().for_each(|item| drop(self.given[n][of(item.to)].0.insert(item.seq)));
+        fresh.iter().for_each(|item| _ = self.given[n][of(item.to)].0.insert(item.seq));
         self.sayings.extend(fresh.into_iter().map(|item| (n, item)));
         match wire::decode(&outcomes[0], 1 << 20).unwrap() {
             Outcome::Items(items) => items,

@@ -8,10 +8,11 @@
 //!    speaker knows everything before it to be heard.
 //! 3. It is bounded: [`SPEAKERS_MAX`] groups. Of one more, the one that has been silent for longest is forgotten.
 //!
-//! Who was forgotten and speaks again begins, for either all that it had said was heard, or the first that was not is said as one
-//! that begins. What could go wrong is a repetition of what was heard before: its speaker has to say it again after so many *other* groups
-//! have spoken here since, which takes a leader that has slept through all of that; it is deposed when it wakes, and its lane lets
-//! out nothing that it had not begun. The same bound, for the same reason, as that on proposers and on those who are served.
+//! Who was forgotten and speaks again begins: the first saying that its speaker does not know to be heard is said as one that begins. So
+//! nothing is stuck. What could go wrong is a repetition of what was heard before its speaker was forgotten. For that the speaker's log has
+//! to be without the acknowledgement all the while that so many *other* groups speak here; or a leader of it that has slept through all
+//! of that says it again in the moment before it hears that it was deposed. The bounds on proposers and on those who are served
+//! stand on the same.
 
 use std::collections::BTreeMap;
 
