@@ -1,6 +1,6 @@
 //! Real processes that end at a place with a name: what was promised before is kept afterwards.
 //!
-//! Built with `--features pando-tests/planted`. Every change ends a node at three places, others each day; `PANDO_POINTS=all` goes
+//! Built with `--features pando-tests/planted`. Every change ends a node at seven places, others each day; `PANDO_POINTS=all` goes
 //! through all of them, and `PANDO_POINTS=log.before-sync,move.left` through these. The places: `tests/FAILPOINTS.md`.
 //!
 //! Each time three nodes, one of which ends itself: callers of a group all the while; groups that come, go, write letters to each other and
@@ -47,7 +47,7 @@ mod campaign {
     };
 
     /// Points that every change goes through.
-    const FEW: usize = 3;
+    const FEW: usize = 7;
     /// Until the work has led to the point.
     const REACHED: Duration = Duration::from_secs(120);
     const PATIENCE: Duration = Duration::from_secs(60);
