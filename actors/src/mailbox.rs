@@ -194,6 +194,11 @@ impl<T> Mailbox<T> {
     pub fn bytes(&self) -> usize {
         self.bytes as usize
     }
+
+    /// Items that count against the bound, with what is in a hand.
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
 }
 
 #[cfg(test)]

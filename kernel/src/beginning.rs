@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{Errno, NodeId};
 use pando_raft::CreateError;
 use tokio::time::{Instant, timeout_at};
@@ -72,6 +73,7 @@ async fn take_part(kernel: &Arc<Kernel>, dir: &Path) -> Result<(), CreateError> 
     } else {
         kernel.groups().create(ROOT, &seats).await?;
     }
+    pass(Point::BeginTaken);
     forget_life(dir);
     Ok(())
 }
@@ -168,6 +170,7 @@ fn life(kernel: &Kernel, dir: &Path) -> io::Result<u64> {
     file.sync_all()?;
     std::fs::rename(&scratch, &path)?;
     std::fs::File::open(dir)?.sync_all()?;
+    pass(Point::BeginWritten);
     Ok(life)
 }
 

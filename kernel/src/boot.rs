@@ -135,7 +135,7 @@ impl Node {
     /// # Errors
     /// What is wrong and how to mend it.
     pub async fn on(platform: Platform, dir: PathBuf, genesis: Genesis, id: NodeId) -> Result<Node, NodeError> {
-        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft, actors_max } =
+        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft, actors_max, tuning } =
             platform;
         let root = RootView::new(genesis.realm);
         let maker = Arc::new(MachineMaker { node: id, root: root.clone(), port: OnceLock::new() });
@@ -156,8 +156,8 @@ impl Node {
                 root,
                 console: Console::new(id),
                 logs: LogBook::default(),
-                lanes: Lanes::new(kernel.clone()),
-                leaders: Arc::new(Leaders::new(kernel.clone())),
+                lanes: Lanes::new(kernel.clone(), tuning),
+                leaders: Arc::new(Leaders::new(kernel.clone(), tuning)),
                 holding: Holding::default(),
                 calls: PeerCalls::default(),
                 stop,

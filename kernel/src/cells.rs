@@ -17,7 +17,7 @@ use crate::cell::Cell;
 
 const SHARDS: usize = 16;
 /// Ends that are remembered, for those who ask late.
-const ENDS_MAX: usize = 4_096;
+pub(crate) const ENDS_MAX: usize = 4_096;
 
 /// Takes eight bytes of an id as its hash: they are a piece of a BLAKE3 hash, so nothing is gained by another one.
 #[derive(Default)]

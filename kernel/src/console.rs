@@ -14,6 +14,10 @@ use tokio::sync::oneshot;
 
 use crate::input::{Input, Standing};
 
+/// Calls and watches that are kept though nobody waits for them any more. What somebody waits for is bounded by whoever takes people's
+/// requests.
+pub(crate) const ABANDONED_MAX: usize = 1_024;
+
 /// An answer to a console.
 #[derive(Debug)]
 pub struct ConsoleReply {
@@ -53,12 +57,8 @@ impl Console {
     pub fn call(&self) -> (u64, oneshot::Receiver<ConsoleReply>) {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        let mut calls = self.calls.lock();
-        // Those who gave up waiting leave their entry behind; it goes now and then.
-        if token.is_multiple_of(1_024) {
-            calls.retain(|_, waiting| !waiting.is_closed());
-        }
-        calls.insert(token, sender);
+        self.tidy(token);
+        self.calls.lock().insert(token, sender);
         (token, receiver)
     }
 
@@ -66,11 +66,27 @@ impl Console {
     pub fn watch(&self, target: Address) -> (u64, oneshot::Receiver<Exit>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        let mut watches = self.watches.lock();
-        let list = watches.entry(target).or_default();
-        list.retain(|(_, waiting)| !waiting.is_closed());
-        list.push((id, sender));
+        self.tidy(id);
+        self.watches.lock().entry(target).or_default().push((id, sender));
         (id, receiver)
+    }
+
+    /// Those who gave up waiting leave their entry behind; it goes now and then.
+    fn tidy(&self, number: u64) {
+        if number.is_multiple_of(ABANDONED_MAX as u64) {
+            self.calls.lock().retain(|_, waiting| !waiting.is_closed());
+            self.watches.lock().retain(|_, list| {
+                list.retain(|(_, waiting)| !waiting.is_closed());
+                !list.is_empty()
+            });
+        }
+    }
+
+    /// Calls and watches for which nobody waits any more.
+    pub(crate) fn abandoned(&self) -> usize {
+        let calls = self.calls.lock().values().filter(|waiting| waiting.is_closed()).count();
+        let watches = self.watches.lock();
+        calls + watches.values().flatten().filter(|(_, waiting)| waiting.is_closed()).count()
     }
 
     /// What came for a console.

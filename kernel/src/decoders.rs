@@ -22,7 +22,7 @@ use crate::{
     process::{Guest, Identity, Moment, Process},
     replica::{
         Leading, NoModule, Output, Port, Replica,
-        entry::{Batch, BatchItem, Birth, ItemOutcome, Outcome},
+        entry::{Batch, BatchItem, Birth, ItemOutcome, Outcome, Stamp},
         state::ReplicaRows,
     },
     root::{self, Root, RootCommand, RootOutcome},
@@ -193,7 +193,8 @@ fn read_birth(bytes: &[u8]) -> bool {
 }
 
 fn batch(inputs: &[Input]) -> Batch {
-    let item = |input: &Input| BatchItem { stamp: Some(([2; 16], 5)), input: input.into() };
+    let item =
+        |input: &Input| BatchItem { stamp: Some(Stamp { group: [2; 16], seq: 5, begins: true }), input: input.into() };
     Batch { acks: vec![(at(1).into(), 2), (at(2).into(), 9)], items: inputs.iter().map(item).collect() }
 }
 

@@ -7,7 +7,9 @@
 //! 1. A batch is proposed again, under the same sequence key, until it is known to be committed or given up.
 //! 2. What is given up is told to its sender: [`pando_abi::Errno::NO_QUORUM`]. What has nobody to be told (an alarm, an end, a
 //!    reply) is not given up: it waits for the quorum.
-//! 3. A lane is bounded by count and bytes; what does not fit comes back `FULL`.
+//! 3. A lane is bounded by count and bytes; what does not fit comes back `FULL`. What nobody could be told of is taken nevertheless:
+//!    the group asked for it itself, and that has limits of its own.
+//! 4. A lane is there while something waits in it.
 
 #![allow(missing_docs, reason = "fields of variants that say what they are")]
 
@@ -17,6 +19,11 @@ use std::{
     time::Duration,
 };
 
+use pando_abi::planted::{
+    Bug,
+    fail::{Point, pass},
+    planted,
+};
 use pando_abi::{ActorId, Address, Errno, NodeId};
 use pando_raft::{Entry, ProposeError};
 use parking_lot::Mutex;
@@ -25,18 +32,11 @@ use tokio::sync::oneshot;
 use crate::{
     input::{Input, Standing, undeliverable},
     node::Kernel,
-    replica::entry::{BATCH, Batch, BatchItem, ItemOutcome, Outcome},
+    platform::Tuning,
+    replica::entry::{BATCH, Batch, BatchItem, ItemOutcome, Outcome, Stamp},
     wire,
 };
 
-/// Inputs of one batch.
-const BATCH_ITEMS_MAX: usize = 512;
-/// Bytes of one batch, about.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Inputs that wait in one lane.
-const LANE_ITEMS_MAX: usize = 1 << 15;
-/// Bytes that wait in one lane.
-const LANE_BYTES_MAX: usize = 64 << 20;
 /// How long a batch is tried before it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one proposal is waited for before it is tried anew.
@@ -65,31 +65,66 @@ pub struct LaneItem {
     pub from: Address,
     /// What.
     pub input: Input,
-    /// (group, seq), if a group said it.
-    pub stamp: Option<(ActorId, u64)>,
+    /// Which saying it is, if a group said it.
+    pub stamp: Option<Stamp>,
     /// Told what became of it; if nobody is, its sender is told of failure in the usual way.
     pub fate: Option<oneshot::Sender<Fate>>,
+}
+
+impl LaneItem {
+    /// May it be refused? Then somebody can be told so, or nothing is lost by it.
+    fn yields(&self) -> bool {
+        let told =
+            matches!(self.input, Input::Message(_) | Input::Outcome { .. } | Input::Watch { .. } | Input::Link { .. });
+        // Whom they would be taken back from keeps a row that means nothing any more.
+        let harmless = matches!(self.input, Input::Unwatch { .. } | Input::Unlink { .. });
+        self.stamp.is_some() || self.fate.is_some() || told || harmless
+    }
 }
 
 #[derive(Default)]
 struct Lane {
     items: VecDeque<LaneItem>,
+    /// Of those that may be refused: how many, and their bytes.
+    count: usize,
     bytes: usize,
     acks: BTreeMap<Address, u64>,
     running: bool,
-    seq: u64,
+}
+
+impl Lane {
+    fn counts(&mut self, item: &LaneItem, more: bool) {
+        if item.yields() {
+            let size = item.input.size();
+            self.count = if more { self.count + 1 } else { self.count.saturating_sub(1) };
+            self.bytes = if more { self.bytes + size } else { self.bytes.saturating_sub(size) };
+        }
+    }
+
+    fn has_room_for(&self, item: &LaneItem, tuning: &Tuning) -> bool {
+        let size = item.input.size();
+        let fits = self.count < tuning.lane_items_max && self.bytes + size <= tuning.lane_bytes_max;
+        fits || !item.yields() || planted(Bug::LaneUnbounded)
+    }
+
+    /// Does somebody wait to be killed by the same hand already?
+    fn kills_already(&self, input: &Input) -> bool {
+        let Input::Kill { by, grant } = input else { return false };
+        self.items.iter().any(|item| matches!(&item.input, Input::Kill { by: b, grant: g } if (b, g) == (by, grant)))
+    }
 }
 
 /// See the module.
 pub struct Lanes {
     kernel: Weak<Kernel>,
+    tuning: Tuning,
     lanes: Mutex<BTreeMap<ActorId, Arc<Mutex<Lane>>>>,
 }
 
 impl Lanes {
     /// The lanes of a node.
-    pub fn new(kernel: Weak<Kernel>) -> Lanes {
-        Lanes { kernel, lanes: Mutex::default() }
+    pub fn new(kernel: Weak<Kernel>, tuning: Tuning) -> Lanes {
+        Lanes { kernel, tuning, lanes: Mutex::default() }
     }
 
     /// Puts an input on its way to a group.
@@ -99,11 +134,13 @@ impl Lanes {
     pub fn push(&self, group: ActorId, item: LaneItem) -> Result<(), LaneItem> {
         let lane = self.lane(group);
         let mut state = lane.lock();
-        let size = item.input.size();
-        if state.items.len() >= LANE_ITEMS_MAX || state.bytes + size > LANE_BYTES_MAX {
+        if !state.has_room_for(&item, &self.tuning) {
             return Err(item);
         }
-        state.bytes += size;
+        if item.fate.is_none() && state.kills_already(&item.input) {
+            return Ok(());
+        }
+        state.counts(&item, true);
         state.items.push_back(item);
         self.run(group, &lane, &mut state, Duration::ZERO);
         Ok(())
@@ -120,6 +157,35 @@ impl Lanes {
 
     fn lane(&self, group: ActorId) -> Arc<Mutex<Lane>> {
         self.lanes.lock().entry(group).or_default().clone()
+    }
+
+    /// Nothing waits any more: the lane is forgotten, unless somebody is about to put something in. `false`: something has come.
+    fn rest(&self, group: ActorId, lane: &Arc<Mutex<Lane>>) -> bool {
+        let mut lanes = self.lanes.lock();
+        let mut state = lane.lock();
+        if !state.items.is_empty() || !state.acks.is_empty() {
+            return false;
+        }
+        state.running = false;
+        // The table has it, and whoever works it off. Nobody else can come by it while the table is locked.
+        if Arc::strong_count(lane) <= 2 && !planted(Bug::LaneKept) {
+            lanes.remove(&group);
+        }
+        true
+    }
+
+    pub(crate) fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// Of the fullest lane: inputs that may be refused and their bytes. And the lanes in which nothing waits and nothing is worked off.
+    pub(crate) fn fullest(&self) -> (usize, usize, usize) {
+        let lanes = self.lanes.lock();
+        lanes.values().fold((0, 0, 0), |(count, bytes, idle), lane| {
+            let lane = lane.lock();
+            let rests = usize::from(!lane.running && lane.items.is_empty() && lane.acks.is_empty());
+            (count.max(lane.count), bytes.max(lane.bytes), idle + rests)
+        })
     }
 
     fn run(&self, group: ActorId, lane: &Arc<Mutex<Lane>>, state: &mut Lane, delay: Duration) {
@@ -144,17 +210,19 @@ impl Lanes {
 async fn drive(kernel: Weak<Kernel>, group: ActorId, lane: Arc<Mutex<Lane>>) {
     loop {
         let Some(kernel) = kernel.upgrade() else { return };
-        let (items, acks, seq) = {
+        let (items, acks) = {
             let mut state = lane.lock();
-            let items = take_batch(&mut state);
-            let acks = std::mem::take(&mut state.acks);
-            if items.is_empty() && acks.is_empty() {
-                state.running = false;
+            let items = take_batch(&mut state, &kernel.lanes().tuning);
+            (items, std::mem::take(&mut state.acks))
+        };
+        if items.is_empty() && acks.is_empty() {
+            if kernel.lanes().rest(group, &lane) {
                 return;
             }
-            state.seq += 1;
-            (items, acks, state.seq)
-        };
+            continue;
+        }
+        // Of the whole node, not of the lane: a group's next lane must not begin anew.
+        let seq = kernel.next_sequence();
         let unborn = propose(&kernel, group, items, acks, seq).await;
         if !unborn.is_empty() {
             put_back(&lane, unborn);
@@ -166,22 +234,23 @@ async fn drive(kernel: Weak<Kernel>, group: ActorId, lane: Arc<Mutex<Lane>>) {
 fn put_back(lane: &Mutex<Lane>, items: Vec<LaneItem>) {
     let mut state = lane.lock();
     for item in items.into_iter().rev() {
-        state.bytes += item.input.size();
+        state.counts(&item, true);
         state.items.push_front(item);
     }
 }
 
-fn take_batch(state: &mut Lane) -> Vec<LaneItem> {
+fn take_batch(state: &mut Lane, tuning: &Tuning) -> Vec<LaneItem> {
     let mut items = Vec::new();
     let mut bytes = 0;
     while let Some(next) = state.items.front() {
         let size = next.input.size();
-        if items.len() == BATCH_ITEMS_MAX || (bytes + size > BATCH_BYTES_MAX && !items.is_empty()) {
+        if items.len() >= tuning.batch_items_max || (bytes + size > tuning.batch_bytes_max && !items.is_empty()) {
             break;
         }
         bytes += size;
-        state.bytes -= size;
-        items.extend(state.items.pop_front());
+        let Some(item) = state.items.pop_front() else { break };
+        state.counts(&item, false);
+        items.push(item);
     }
     items
 }
@@ -196,10 +265,7 @@ async fn propose(
 ) -> Vec<LaneItem> {
     let batch = Batch {
         acks: acks.iter().map(|(to, seq)| ((*to).into(), *seq)).collect(),
-        items: items
-            .iter()
-            .map(|item| BatchItem { stamp: item.stamp.map(|(g, s)| (g.0, s)), input: (&item.input).into() })
-            .collect(),
+        items: items.iter().map(|item| BatchItem { stamp: item.stamp, input: (&item.input).into() }).collect(),
     };
     let mut origin = [0; 16];
     origin[..4].copy_from_slice(&kernel.id().0.to_le_bytes());
@@ -235,6 +301,7 @@ async fn propose(
         };
         match groups.propose_via(&via, group, entry.clone(), TRY).await {
             Ok(committed) => {
+                pass(Point::LaneCommitted);
                 let standing = Standing { index: committed.index, linear: false, node: committed.leader.0 };
                 return settle(kernel, group, items, &committed.outcome, standing);
             }
@@ -353,4 +420,88 @@ fn give_up(kernel: &Arc<Kernel>, group: ActorId, item: LaneItem) -> Option<LaneI
         let _ = fate.send(Fate::GivenUp);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Delivery, exit};
+
+    const GROUP: ActorId = ActorId([9; 16]);
+
+    fn at(n: u8) -> Address {
+        Address::actor(NodeId(1), ActorId([n; 16]))
+    }
+
+    fn item(input: Input) -> LaneItem {
+        LaneItem { from: at(1), input, stamp: None, fate: None }
+    }
+
+    fn message() -> LaneItem {
+        let message = pando_actors::Message::bytes(&[0; 100]);
+        item(Input::Message(Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message }))
+    }
+
+    #[test]
+    fn a_full_lane_refuses_what_somebody_can_be_told_of_and_takes_what_nobody_could_be() {
+        let lanes = Lanes::new(Weak::new(), Tuning { lane_items_max: 2, ..Tuning::default() });
+        assert!(lanes.push(GROUP, message()).is_ok() && lanes.push(GROUP, message()).is_ok());
+        let (stamp, stamped) = (Stamp { group: [3; 16], seq: 1, begins: true }, item(Input::Timer { id: 1 }));
+        let refused = [
+            message(),
+            item(Input::Watch { watcher: at(2), id: 1, grant: 0 }),
+            item(Input::Unwatch { watcher: at(2), id: 1 }),
+            // Whoever leads the speaker says it again.
+            LaneItem { stamp: Some(stamp), ..stamped },
+        ];
+        for item in refused {
+            assert!(lanes.push(GROUP, item).is_err());
+        }
+        // Lost, a timer would never fire, a call never be answered, a watch never be told.
+        let reply = Input::Reply { token: 1, status: 0, message: Default::default(), standing: Standing::default() };
+        let down = Input::Down { target: at(3), exit: exit(pando_abi::ExitKind::Normal, "") };
+        for input in [Input::Timer { id: 1 }, Input::Deadline { token: 2 }, reply, down] {
+            assert!(lanes.push(GROUP, item(input)).is_ok());
+        }
+        assert_eq!(lanes.fullest().0, 2);
+    }
+
+    #[test]
+    fn a_lane_is_bounded_by_bytes_and_what_is_taken_out_makes_room() {
+        let tuning = Tuning { lane_bytes_max: 400, batch_items_max: 1, ..Tuning::default() };
+        let lanes = Lanes::new(Weak::new(), tuning);
+        assert!(lanes.push(GROUP, message()).is_ok() && lanes.push(GROUP, message()).is_ok());
+        assert!(lanes.push(GROUP, message()).is_err());
+        let lane = lanes.lane(GROUP);
+        let taken = take_batch(&mut lane.lock(), &tuning);
+        assert_eq!(taken.len(), 1);
+        assert!(lanes.push(GROUP, message()).is_ok() && lanes.push(GROUP, message()).is_err());
+        // Whose group is not born yet waits again, whatever has come meanwhile.
+        put_back(&lane, taken);
+        assert_eq!(lanes.fullest(), (3, 3 * 164, 0));
+    }
+
+    #[test]
+    fn one_who_is_killed_again_and_again_is_killed_once() {
+        let lanes = Lanes::new(Weak::new(), Tuning::default());
+        for n in 0..1_000 {
+            assert!(lanes.push(GROUP, item(Input::Kill { by: at(n as u8 % 2), grant: 0 })).is_ok());
+        }
+        assert_eq!(lanes.lane(GROUP).lock().items.len(), 2);
+    }
+
+    #[test]
+    fn a_lane_in_which_nothing_waits_is_forgotten_but_not_under_somebody_who_is_about_to_use_it() {
+        let lanes = Lanes::new(Weak::new(), Tuning::default());
+        assert!(lanes.push(GROUP, message()).is_ok());
+        let driver = lanes.lane(GROUP);
+        assert!(!lanes.rest(GROUP, &driver), "something waits");
+        take_batch(&mut driver.lock(), &Tuning::default());
+        let about = lanes.lane(GROUP);
+        assert!(lanes.rest(GROUP, &driver));
+        assert!(Arc::ptr_eq(&about, &lanes.lane(GROUP)), "it is the same lane still");
+        drop(about);
+        assert!(lanes.rest(GROUP, &driver));
+        assert!(lanes.lanes.lock().is_empty());
+    }
 }

@@ -7,6 +7,8 @@
 //! 4. While it is held for a backup, nothing is let out and nothing counts as heard; afterwards all of it is said again.
 //! 5. A new leader asks again for the watches and links to plain actors: an end that fell between two leaders is told.
 
+mod pump;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
@@ -16,33 +18,33 @@ use std::{
     time::Duration,
 };
 
-use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, Home, ModuleHash, NodeId};
 use pando_actors::{Class, Exit, Module};
 use pando_raft::Entry;
 use pando_scheduler::{TimerId, TimerSink};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::{
     input::{Alarm, Input, Moved, undeliverable},
-    lanes::{Fate, LaneItem},
     modules::ModuleStoreError,
     node::Kernel,
     outbox::{Item, Saying},
+    platform::Tuning,
     replica::{Leading, NoModule, Output, Port, entry},
     root::RootCommand,
     wire::{self, Envelope},
 };
 
-/// Sayings from one group to another that are on their way at once.
-const PUMP_MAX: usize = 256;
+use pump::pump_to_group;
+
 /// Between two tries to reach a receiver that is not ready.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// See the module.
 pub struct Leaders {
     kernel: Weak<Kernel>,
+    tuning: Tuning,
     led: Mutex<BTreeMap<ActorId, Led>>,
     /// Groups that are led here since a moment ago, for [`crate::services`].
     news: Mutex<BTreeSet<ActorId>>,
@@ -55,6 +57,15 @@ struct Led {
     queues: BTreeMap<Address, Queue>,
     alarms: BTreeMap<Alarm, TimerId>,
     sink: Arc<GroupAlarms>,
+}
+
+impl Led {
+    /// A receiver for which nothing waits is forgotten.
+    fn tidy(&mut self, to: Address) {
+        if self.queues.get(&to).is_some_and(|queue| queue.items.is_empty() && !queue.pumping) {
+            self.queues.remove(&to);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -85,9 +96,10 @@ impl TimerSink for GroupAlarms {
 
 impl Leaders {
     /// None led yet.
-    pub fn new(kernel: Weak<Kernel>) -> Leaders {
+    pub fn new(kernel: Weak<Kernel>, tuning: Tuning) -> Leaders {
         Leaders {
             kernel,
+            tuning,
             led: Mutex::default(),
             news: Mutex::default(),
             told: Notify::new(),
@@ -139,12 +151,14 @@ impl Leaders {
             return;
         }
         {
-            let mut led = self.led.lock();
-            let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return };
+            let mut all = self.led.lock();
+            let Some(led) = all.get_mut(&group) else { return };
+            let Some(queue) = led.queues.get_mut(&to) else { return };
             while queue.items.front().is_some_and(|i| i.seq <= seq) {
                 queue.items.pop_front();
                 queue.sent = queue.sent.saturating_sub(1);
             }
+            led.tidy(to);
         }
         kernel.lanes().acknowledge(group, to, seq);
     }
@@ -178,6 +192,7 @@ impl Leaders {
                     again.push((*group, *to));
                 }
             }
+            led.queues.retain(|_, queue| !queue.items.is_empty() || queue.pumping);
         }
         lost.into_iter().for_each(|(group, to, item)| self.undelivered(group, to, item, Errno::UNREACHABLE));
         again.into_iter().for_each(|(group, to)| self.pump(group, to));
@@ -213,8 +228,11 @@ impl Leaders {
     fn pump_here(&self, kernel: &Arc<Kernel>, group: ActorId, to: Address) {
         while !self.is_held() {
             let item = {
-                let mut led = self.led.lock();
-                led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)).and_then(|q| q.items.pop_front())
+                let mut all = self.led.lock();
+                let Some(led) = all.get_mut(&group) else { return };
+                let item = led.queues.get_mut(&to).and_then(|queue| queue.items.pop_front());
+                led.tidy(to);
+                item
             };
             let Some(item) = item else { return };
             let seq = item.seq;
@@ -254,6 +272,7 @@ impl Leaders {
                 Err(errno) => {
                     let lost: Vec<Item> = queue.items.drain(..).collect();
                     queue.sent = 0;
+                    led.get_mut(&group).into_iter().for_each(|led| led.tidy(to));
                     drop(led);
                     lost.into_iter().for_each(|item| self.undelivered(group, to, item, errno));
                     return;
@@ -287,13 +306,15 @@ impl Leaders {
 
     /// What waits longest for one receiver, in order; empty: nothing may be said.
     fn front(&self, group: ActorId, to: Address) -> Vec<Item> {
-        let mut led = self.led.lock();
-        let Some(queue) = led.get_mut(&group).and_then(|l| l.queues.get_mut(&to)) else { return Vec::new() };
+        let mut all = self.led.lock();
+        let Some(led) = all.get_mut(&group) else { return Vec::new() };
+        let Some(queue) = led.queues.get_mut(&to) else { return Vec::new() };
         if queue.items.is_empty() || self.is_held() {
             queue.pumping = false;
+            led.tidy(to);
             return Vec::new();
         }
-        queue.items.iter().take(PUMP_MAX).cloned().collect()
+        queue.items.iter().take(self.tuning.pump_max).cloned().collect()
     }
 
     fn pop(&self, group: ActorId, to: Address, seq: u64) {
@@ -303,70 +324,6 @@ impl Leaders {
             }
         }
     }
-}
-
-/// Works off what one group has for another, in order.
-async fn pump_to_group(kernel: Weak<Kernel>, group: ActorId, to: Address) {
-    loop {
-        let Some(kernel) = kernel.upgrade() else { return };
-        let items = kernel.leaders().front(group, to);
-        let Some(last) = items.last().map(|item| item.seq) else { return };
-        let heard = say(&kernel, group, to, items).await.filter(|_| !kernel.leaders().is_held());
-        if let Some(seq) = heard {
-            kernel.leaders().pop(group, to, seq);
-            kernel.lanes().acknowledge(group, to, seq);
-        }
-        if heard != Some(last) {
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-}
-
-/// Says what can be said at once. The number of the last one that was heard, with all before it.
-async fn say(kernel: &Arc<Kernel>, group: ActorId, to: Address, items: Vec<Item>) -> Option<u64> {
-    let mut told = Vec::new();
-    let mut heard = None;
-    for item in items {
-        let seq = item.seq;
-        match item.saying {
-            // A spawn is the first that its receiver hears, and everything after it waits for it.
-            Saying::Spawn(order) if told.is_empty() => {
-                match kernel.create_group((*order).clone(), None).await {
-                    Ok(_) => heard = Some(seq),
-                    // It may have been decided, or will be: asked again.
-                    Err(why) if matches!(why.errno, Errno::NO_QUORUM | Errno::INTERNAL) => {}
-                    Err(why) => {
-                        kernel.log(order.child, 2, format!("could not be created: {why}"));
-                        kernel.unborn(&order, why.errno);
-                        heard = Some(seq);
-                    }
-                }
-                break;
-            }
-            Saying::Spawn(_) => break,
-            Saying::Deliver(_) if planted(Bug::AckWithoutDelivery) && seq.is_multiple_of(8) => {
-                let (fate, receiver) = oneshot::channel();
-                let _ = fate.send(Fate::Handled { index: 0, leader: NodeId::NONE });
-                told.push((seq, receiver));
-            }
-            Saying::Deliver(input) => {
-                let (fate, receiver) = oneshot::channel();
-                let stamp = Some((group, seq));
-                let item = LaneItem { from: Address::group(group), input, stamp, fate: Some(fate) };
-                if kernel.lanes().push(to.id, item).is_err() {
-                    break;
-                }
-                told.push((seq, receiver));
-            }
-        }
-    }
-    for (seq, fate) in told {
-        match fate.await {
-            Ok(Fate::Handled { .. } | Fate::Gone(_)) => heard = Some(seq),
-            _ => break,
-        }
-    }
-    heard
 }
 
 /// A reply let out by a group says on which index it stands.
@@ -381,6 +338,10 @@ fn stood(input: Input, index: u64, node: NodeId) -> Input {
 }
 
 impl Port for Leaders {
+    fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
     fn module(&self, hash: ModuleHash) -> Result<Arc<Module>, NoModule> {
         let Some(kernel) = self.kernel.upgrade() else { return Err(NoModule::Absent("the node is stopping".into())) };
         kernel.modules().load(hash, Class::Replicated).map_err(|why| match why {
@@ -512,6 +473,16 @@ impl Leaders {
                 tracing::warn!(group = %group, %why, "the module of a group could not be recorded");
             }
         });
+    }
+
+    /// Of the group that has most to say: receivers for whom something waits, and how much for all of them. And the receivers
+    /// for whom nothing does.
+    pub(crate) fn fullest(&self) -> (usize, usize, usize) {
+        self.led.lock().values().fold((0, 0, 0), |(receivers, items, idle), led| {
+            let waiting = led.queues.values().map(|queue| queue.items.len()).sum::<usize>();
+            let resting = led.queues.values().filter(|queue| queue.items.is_empty() && !queue.pumping).count();
+            (receivers.max(led.queues.len()), items.max(waiting), idle + resting)
+        })
     }
 
     fn is_led(&self, group: ActorId, term: u64) -> bool {

@@ -14,7 +14,11 @@ use std::{
 
 use pando_abi::{
     ModuleHash, limits,
-    planted::{Bug, planted},
+    planted::{
+        Bug,
+        fail::{Point, fails, pass},
+        planted,
+    },
 };
 use pando_actors::{Class, Engine, Module};
 use pando_raft::{Store, Tree};
@@ -120,8 +124,11 @@ impl Modules {
 
     fn keep(&self, hash: ModuleHash, wasm: &[u8]) -> Result<(), ModuleStoreError> {
         let put = self.bytes.put(&hash.0, wasm);
+        if fails(Point::ModuleBeforeFlush) {
+            return Err(ModuleStoreError::Store("a fail point".into()));
+        }
         let kept = if planted(Bug::ModuleNotFlushed) { put } else { put.and_then(|()| self.store.flush()) };
-        kept.map_err(|e| ModuleStoreError::Store(e.to_string()))
+        kept.inspect(|()| pass(Point::ModuleAfterFlush)).map_err(|e| ModuleStoreError::Store(e.to_string()))
     }
 
     /// The compiled module, if it is in memory: cheap enough for a worker.

@@ -137,6 +137,12 @@ impl Moving {
         Ok(())
     }
 
+    /// Messages that are held for the actor that has most of them, and bytes.
+    pub(crate) fn fullest(&self) -> (usize, usize) {
+        let all = self.held.lock();
+        all.values().fold((0, 0), |(count, bytes), held| (count.max(held.count), bytes.max(held.bytes)))
+    }
+
     /// While this is kept nobody begins to hold anything. `None`: what comes for this actor is held already.
     pub(crate) fn passing(&self, to: Address) -> Option<RwLockReadGuard<'_, ()>> {
         // Whoever passes on may be told of a loss, and pass that on.

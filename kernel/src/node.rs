@@ -43,7 +43,7 @@ use crate::{
 /// How long a module is looked for on other nodes.
 const MODULE_PATIENCE: Duration = Duration::from_secs(10);
 /// Speaking groups and receivers whose numbers this node keeps; the oldest are not dropped, so it is generous.
-const HEARD_MAX: usize = 1 << 20;
+pub(crate) const HEARD_MAX: usize = 1 << 20;
 
 /// Actors that keep an instance (some 13 KB) while nothing waits for them; the others rest as bytes (some 0.2 KB beside their cells).
 const HOT_MAX: u64 = 8_192;
@@ -280,6 +280,11 @@ impl Kernel {
         for (group, seq) in heard {
             self.is_news(*group, actor, *seq);
         }
+    }
+
+    /// Of how many groups and receivers this node keeps the numbers.
+    pub(crate) fn heard_count(&self) -> usize {
+        self.heard.lock().len()
     }
 
     /// Was this saying of a group not heard here before? Notes it.

@@ -30,6 +30,9 @@ use crate::{
 /// Bytes of one control message at most: a piece of a module, an admin reply.
 const CONTROL_BYTES_MAX: usize = 1 << 20;
 
+/// Questions to other nodes that wait at once.
+pub(crate) const QUESTIONS_MAX: usize = 1 << 14;
+
 /// Questions to other nodes that wait for their answers.
 #[derive(Default)]
 pub(crate) struct PeerCalls {
@@ -43,10 +46,40 @@ pub(crate) struct PeerCalls {
     words: Mutex<Option<mpsc::UnboundedSender<(NodeId, u64, BeginWord)>>>,
 }
 
+/// A question that waits for its answer, until this is dropped.
+struct Asked<'a> {
+    calls: &'a PeerCalls,
+    id: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.calls.waiting.lock().remove(&self.id);
+    }
+}
+
 /// Nodes of the realm, and the index in the root group's log at which they are.
 pub(crate) type Hint = (u64, Vec<Member>);
 
 impl PeerCalls {
+    /// A question to a node, and what will come. `None`: too many wait.
+    fn ask(&self, node: NodeId) -> Option<(Asked<'_>, oneshot::Receiver<Vec<u8>>)> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= QUESTIONS_MAX {
+            return None;
+        }
+        waiting.insert(id, (node, sender));
+        Some((Asked { calls: self, id }, receiver))
+    }
+
+    /// Questions that wait: how many, and how many of them nobody waits for any more.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let waiting = self.waiting.lock();
+        (waiting.len(), waiting.values().filter(|(_, sender)| sender.is_closed()).count())
+    }
+
     /// What others say about who belongs to the realm.
     pub(crate) fn hints(&self) -> watch::Receiver<Hint> {
         self.hint.subscribe()
@@ -210,14 +243,12 @@ impl Kernel {
 
     /// Asks another node on behalf of a person. `None`: it did not answer in time.
     pub(crate) async fn ask_node(&self, node: NodeId, request: &Request, patience: Duration) -> Option<Reply> {
-        let calls = self.calls();
-        let id = calls.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = oneshot::channel();
-        calls.waiting.lock().insert(id, (node, sender));
-        let sent = self.send_control(node, &ControlMessage::Admin { id, request: request.encode() });
-        let reply = if sent { tokio::time::timeout(patience, receiver).await.ok()?.ok() } else { None };
-        calls.waiting.lock().remove(&id);
-        Reply::decode(&reply?).ok()
+        let (asked, receiver) = self.calls().ask(node)?;
+        if !self.send_control(node, &ControlMessage::Admin { id: asked.id, request: request.encode() }) {
+            return None;
+        }
+        let reply = tokio::time::timeout(patience, receiver).await.ok()?.ok()?;
+        Reply::decode(&reply).ok()
     }
 
     /// Tells everybody on this node who has to know that a node is gone.

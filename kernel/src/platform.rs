@@ -10,6 +10,7 @@ use std::{
 };
 
 use pando_abi::Incarnation;
+use pando_abi::planted::fail::{Setting, setting};
 use pando_actors::{Engine, EngineConfig, Verdict};
 use pando_raft::{Config as RaftConfig, Store};
 use pando_scheduler::Scheduler;
@@ -20,6 +21,39 @@ use crate::{
     door::{Door, SystemDoor},
     genesis::Genesis,
 };
+
+/// What one binary may do otherwise than another of the same realm, and what a simulation makes small so that rare things happen.
+///
+/// Whatever is written with one of these is read alike by whoever has others: nothing here is a limit of what is read, and nothing
+/// of it reaches a group's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tuning {
+    /// Inputs of one entry of a group's log.
+    pub batch_items_max: usize,
+    /// Bytes of one, about.
+    pub batch_bytes_max: usize,
+    /// Inputs that wait for one group.
+    pub lane_items_max: usize,
+    /// Bytes that wait for one group.
+    pub lane_bytes_max: usize,
+    /// Sayings from one group to another that are on their way at once.
+    pub pump_max: usize,
+    /// Bytes of one piece of what a snapshot has beside a guest's memory.
+    pub snapshot_piece_bytes: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning {
+            batch_items_max: 512,
+            batch_bytes_max: 1 << 20,
+            lane_items_max: 1 << 15,
+            lane_bytes_max: 64 << 20,
+            pump_max: 256,
+            snapshot_piece_bytes: 64 << 10,
+        }
+    }
+}
 
 /// See the module.
 pub struct Platform {
@@ -43,6 +77,8 @@ pub struct Platform {
     pub raft: RaftConfig,
     /// Plain actors that the node takes at most.
     pub actors_max: usize,
+    /// See there.
+    pub tuning: Tuning,
 }
 
 impl Platform {
@@ -61,7 +97,10 @@ impl Platform {
         let (scheduler, engine) = engine(config, &door)?;
         let members = Arc::new(genesis.member_set());
         let (transport, events) = Quic::start(QuicConfig::new(identity, own.node, incarnation, own.addr, members))?;
-        let raft = RaftConfig { boot: incarnation.0, ..RaftConfig::new(Genesis::log_dir(&config.dir), own.node) };
+        let mut raft = RaftConfig { boot: incarnation.0, ..RaftConfig::new(Genesis::log_dir(&config.dir), own.node) };
+        if let Some(entries) = setting(Setting::SnapshotEvery) {
+            (raft.snapshot_every, raft.log_keep) = (entries, entries);
+        }
         Ok(Platform {
             door,
             incarnation,
@@ -73,6 +112,7 @@ impl Platform {
             store: open_store(config)?,
             raft,
             actors_max: config.actors_max,
+            tuning: Tuning::default(),
         })
     }
 }

@@ -12,6 +12,7 @@
 //! 5. The epoch (engine, ABI, module, limits) stands in the state; it changes by an entry of the log and by nothing else.
 
 pub mod entry;
+pub mod heard;
 mod lack;
 #[cfg(test)]
 mod promises;
@@ -21,7 +22,8 @@ mod upgrade;
 
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
-use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome, UPGRADE};
+use entry::{BATCH, BIRTH, Batch, Birth, ItemOutcome, Outcome, Stamp, UPGRADE};
+use heard::{Heard, SPEAKERS_MAX, Sense};
 use lack::fit;
 pub use lack::{LACKS_MODULE, NoModule};
 use pando_abi::planted::{Bug, planted};
@@ -32,7 +34,8 @@ use pando_raft::{Applied, Cut, Entry, Machine, Parts};
 use crate::{
     input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder, Standing, exit},
     launch,
-    outbox::{Item, Outbox, Saying},
+    outbox::{ITEMS_MAX, Item, Outbox, Saying},
+    platform::Tuning,
     process::{Guest, Identity, Moment, Process, Stepped},
     supervise::{Supervisor, Verdict},
     wire::{self, WireInput},
@@ -58,6 +61,10 @@ pub trait Port: Send + Sync {
     fn effects(&self, group: ActorId, output: Output);
     /// The group has ended.
     fn ended(&self, group: ActorId, exit: &Exit);
+    /// How this node does what each may do otherwise.
+    fn tuning(&self) -> Tuning {
+        Tuning::default()
+    }
 }
 
 /// What a new leader has to take up.
@@ -100,7 +107,7 @@ pub struct Replica {
     events: u64,
     index: u64,
     proposers: BTreeMap<([u8; 16], u64), Proposer>,
-    heard: BTreeMap<ActorId, u64>,
+    heard: Heard,
     outbox: Outbox,
     birth: Option<(Birth, SpawnOrder)>,
     supervisor: Option<Supervisor>,
@@ -141,7 +148,7 @@ impl Replica {
             events: 0,
             index: 0,
             proposers: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            heard: Heard::default(),
             outbox: Outbox::default(),
             birth: None,
             supervisor: None,
@@ -166,6 +173,19 @@ impl Replica {
     pub fn figures(&self) -> (u64, u32, u64, usize) {
         let memory = self.living.as_ref().map_or(0, |l| l.actor.memory_bytes());
         (self.events, self.generation, memory, self.outbox.len())
+    }
+
+    /// How much there is of what is bounded: what it is, how much, and how much there may be.
+    pub fn bounds(&self) -> Vec<(&'static str, usize, usize)> {
+        let unheard = self.outbox.len();
+        let mut all = vec![
+            ("sayings of a group that are not heard", unheard, ITEMS_MAX),
+            ("receivers of what is not heard", self.outbox.receivers(), unheard),
+            ("groups that a group has heard", self.heard.len(), SPEAKERS_MAX),
+            ("proposers that a group remembers", self.proposers.len(), PROPOSERS_MAX),
+        ];
+        all.extend(self.process().into_iter().flat_map(Process::bounds));
+        all
     }
 
     /// The process, while it lives.
@@ -199,11 +219,6 @@ impl Replica {
         let birth: Birth = wire::decode(payload, STATE_BYTES_MAX).map_err(|e| e.to_string())?;
         let order = birth.order.clone().open().map_err(|e| e.to_string())?;
         self.supervisor = Some(Supervisor::new(&order.spec));
-        // The first saying of a group to its child was the spawn itself: what is heard next has the number after it.
-        let parent = order.parent.address;
-        if parent.home == Home::Group {
-            self.heard.insert(parent.id, 1);
-        }
         self.birth = Some((birth, order));
         self.start(None, moment, out);
         Ok(())
@@ -352,9 +367,12 @@ impl Replica {
                 self.outbox.acknowledge(to, seq);
             }
         }
+        // As if what this node writes at most were what anybody does.
+        let most = if planted(Bug::ReadByOwnTuning) { self.port.tuning().batch_items_max } else { usize::MAX };
         batch
             .items
             .into_iter()
+            .take(most)
             .enumerate()
             .map(|(n, item)| {
                 // Each item has its own randomness, drawn from the entry's.
@@ -364,28 +382,17 @@ impl Replica {
             .collect()
     }
 
-    fn apply_item(
-        &mut self,
-        stamp: Option<([u8; 16], u64)>,
-        input: WireInput,
-        moment: Moment,
-        out: &mut Output,
-    ) -> ItemOutcome {
+    fn apply_item(&mut self, stamp: Option<Stamp>, input: WireInput, moment: Moment, out: &mut Output) -> ItemOutcome {
         if let Some(why) = &self.ended {
             return ItemOutcome::Dead(why.into());
         }
         if self.birth.is_none() {
             return ItemOutcome::NotBorn;
         }
-        if let Some((group, seq)) = stamp {
-            let heard = self.heard.entry(ActorId(group)).or_insert(0);
-            if seq <= *heard && !planted(Bug::HeardTwice) {
-                return ItemOutcome::Duplicate;
-            }
-            if seq > *heard + 1 {
-                return ItemOutcome::Gap { expected: *heard + 1 };
-            }
-            *heard = seq;
+        match stamp.map(|stamp| self.heard.hear(stamp)) {
+            None | Some(Sense::News) => {}
+            Some(Sense::Repeated) => return ItemOutcome::Duplicate,
+            Some(Sense::Early { expected }) => return ItemOutcome::Gap { expected },
         }
         let input = match input.open() {
             Ok(input) => input,
@@ -491,9 +498,9 @@ impl Machine for Replica {
         number(self.time_ns);
         number(self.events);
         number(self.outbox.len() as u64);
-        for (group, seq) in &self.heard {
+        for (group, seq) in self.heard.iter() {
             group.0.as_chunks::<8>().0.iter().for_each(|half| number(u64::from_le_bytes(*half)));
-            number(*seq);
+            number(seq);
         }
         if let Some(living) = &mut self.living {
             living.process.counts().into_iter().for_each(|(_, n)| number(n as u64));

@@ -129,6 +129,17 @@ pub struct Served {
 }
 
 impl Served {
+    /// How much there is of what is bounded, and how much there may be: origins, numbers of one, answers of one.
+    pub fn bounds(&self) -> [(&'static str, usize, usize); 3] {
+        let most = |of: fn(&Origin) -> usize| self.origins.values().map(of).max().unwrap_or(0);
+        let answers = most(|origin| origin.slots.values().filter(|slot| slot.answer.is_some()).count());
+        [
+            ("origins that a process has served", self.origins.len(), ORIGINS_MAX),
+            ("numbers of one origin", most(|origin| origin.slots.len()), WINDOW as usize),
+            ("answers kept for one origin", answers, ANSWERS_MAX),
+        ]
+    }
+
     /// Is nothing remembered?
     pub fn is_empty(&self) -> bool {
         self.clock == 0

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use fs4::fs_std::FileExt;
 use pando_abi::NodeId;
+use pando_abi::planted::fail::{Point, pass};
 use parking_lot::{Mutex, RwLock};
 use raft_engine::{LogBatch, RecoveryMode};
 
@@ -174,6 +175,7 @@ impl Disk {
             (record, self.appender.write(items))
         };
         write.await?;
+        pass(Point::GroupRecorded);
         Ok(record)
     }
 
@@ -201,7 +203,7 @@ impl Disk {
             record.joining = false;
             self.appender.write(vec![Item::Put(REGION_META, group_key(group), encode(record))])
         };
-        write.await
+        write.await.inspect(|()| pass(Point::GroupSeated))
     }
 
     /// Deletes the group's log, its record and its snapshot. Of a group that goes on, what was `voted` for stays known: if
@@ -221,6 +223,7 @@ impl Disk {
             self.appender.write(vec![Item::Clean(record.region), Item::Delete(REGION_META, group_key(group)), vote])
         };
         write.await?;
+        pass(Point::GroupRemoved);
         self.snapshots.remove(group)
     }
 

@@ -181,6 +181,12 @@ impl Groups {
         self.node.flushes()
     }
 
+    /// Proposals of this node that wait, and how many may.
+    pub fn in_flight(&self) -> (usize, usize) {
+        let most = self.node.config.in_flight_max;
+        (most.saturating_sub(self.node.in_flight.available_permits()), most)
+    }
+
     /// Stops every group, writes what is pending and unlocks the folder.
     pub async fn shutdown(&self) {
         self.node.close().await;

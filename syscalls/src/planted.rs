@@ -3,6 +3,8 @@
 //! Without the feature `planted`, which only the tests of the simulator turn on, [`planted`] is a constant `false` and
 //! nothing of this is in a program.
 
+pub mod fail;
+
 /// A bug. Each stands at one place in the product, where [`planted`] asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -59,11 +61,17 @@ pub enum Bug {
     NotFenced,
     /// New code that failed while it took over is not undone.
     UpgradeNotUndone,
+    /// A binary takes what it writes at most into an entry for what anybody does.
+    ReadByOwnTuning,
+    /// What waits for a group is not bounded.
+    LaneUnbounded,
+    /// A lane in which nothing waits is kept.
+    LaneKept,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 29] = [
         Bug::NoSync,
         Bug::AckBeforeWrite,
         Bug::VoteNotSaved,
@@ -90,6 +98,9 @@ impl Bug {
         Bug::AnswerAtRepeat,
         Bug::NotFenced,
         Bug::UpgradeNotUndone,
+        Bug::ReadByOwnTuning,
+        Bug::LaneUnbounded,
+        Bug::LaneKept,
     ];
 }
 

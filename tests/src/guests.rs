@@ -158,6 +158,8 @@ pub mod verb {
     pub const WATCH: u64 = 24;
     /// `witness`: call the handle `b` times with a deadline of `a` nanoseconds; answers how many calls were ever made.
     pub const CALLS: u64 = 25;
+    /// `witness`: the same with a question that the handle never answers.
+    pub const SILENCE: u64 = 26;
 
     /// `jack`: stir the dice with `a`, and do `b` more deeds.
     pub const DEEDS: u64 = 30;

@@ -4,6 +4,7 @@
 //! sources, it is built: once for each test program that runs.
 //!
 //! 1. `PANDO_BIN` names another one, which is taken as it is.
+//! 2. Tests that were built with the feature `planted` get a program with it; what is there may be one without, so cargo is asked.
 
 use std::{
     env::consts::EXE_SUFFIX,
@@ -34,7 +35,7 @@ fn find() -> PathBuf {
     }
     let folder = profile_folder();
     let program = folder.join(format!("pando{EXE_SUFFIX}"));
-    if !is_fresh(&program) {
+    if cfg!(feature = "planted") || !is_fresh(&program) {
         build(&workspace(), &folder);
     }
     assert!(program.is_file(), "there is no {}, though it was built", program.display());
@@ -55,6 +56,9 @@ fn build(root: &Path, folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root).args(["build", "--quiet", "--workspace", "--bin", "pando"]);
+    if cfg!(feature = "planted") {
+        command.args(["--features", "pando-tests/planted"]);
+    }
     match folder.file_name().and_then(|n| n.to_str()) {
         Some("debug") | None => {}
         Some(profile) => {

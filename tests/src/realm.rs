@@ -34,6 +34,8 @@ const LOG_TAIL_BYTES: u64 = 6_000;
 pub struct Realm {
     genesis: Genesis,
     nodes: BTreeMap<u32, Child>,
+    /// What a node finds in its environment.
+    environment: BTreeMap<u32, Vec<(String, String)>>,
     // Goes after the processes that write there.
     folder: TempDir,
     _turn: Turn,
@@ -53,14 +55,14 @@ impl Realm {
         let turn = Turn::take();
         let folder = tempfile::Builder::new().prefix("pando-test-").tempdir().expect("a temporary folder");
         let genesis = Genesis::found(folder.path(), count).expect("a realm is founded");
-        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+        Realm { genesis, nodes: BTreeMap::new(), environment: BTreeMap::new(), folder, _turn: turn }
     }
 
     /// A realm that is in a folder already. Nothing runs yet.
     pub fn of(folder: TempDir) -> Realm {
         let turn = Turn::take();
         let genesis = Genesis::load(folder.path()).expect("a realm's folder");
-        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+        Realm { genesis, nodes: BTreeMap::new(), environment: BTreeMap::new(), folder, _turn: turn }
     }
 
     /// The data folder.
@@ -89,6 +91,25 @@ impl Realm {
             self.launch(*node);
         }
         self.ready(nodes).await;
+    }
+
+    /// From its next start on a node finds this in its environment, and nothing of what was said before.
+    pub fn environment(&mut self, node: u32, variables: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment.insert(node, variables.iter().map(own).collect());
+    }
+
+    /// Waits until a process that may end by itself has ended, and forgets it. `false`: it has not, in this time.
+    pub async fn buried(&mut self, node: u32, patience: Duration) -> bool {
+        let until = tokio::time::Instant::now() + patience;
+        while !self.has_ended(node) {
+            if tokio::time::Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.nodes.remove(&node);
+        true
     }
 
     /// Starts one process.
@@ -139,6 +160,7 @@ impl Realm {
             .args(words)
             .arg("--with-parent")
             .env_remove("PANDO_DATA")
+            .envs(self.environment.get(&node).into_iter().flatten().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a second handle to the log"))
             .stderr(log)

@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 
 use self::{
     check::{
+        bounds::Bounds,
         ends,
         members::{self, Members},
         replicas::Replicas,
@@ -46,6 +47,8 @@ use crate::dice::Dice;
 
 /// Ticks between two looks at every replica.
 const LOOK_EVERY: u64 = 5;
+/// Ticks between two looks at everything that is bounded.
+const BOUNDS_EVERY: u64 = 25;
 /// How long a node whose disk was wiped may try to take part.
 const WIPED_MAX: Duration = Duration::from_secs(5);
 /// The longest that founding may take.
@@ -150,6 +153,7 @@ struct Run {
     board: Shared,
     replicas: Replicas,
     members: Members,
+    bounds: Bounds,
     /// A machine with a wiped disk that was started nevertheless, and until when it may try to take part.
     wiping: Option<(usize, Duration)>,
     dice: Dice,
@@ -175,9 +179,13 @@ fn play(options: Options) -> Report {
     let nodes = dice.pick(&[1, 2, 3, 3, 3, 3, 3, 5, 5, 7]);
     let replicas = dice.pick(&[1, 3, 3, 3, 5]).min(nodes as u8);
     let replicas = if replicas == 2 { 1 } else { replicas };
-    let tuning = Tuning::draw(&mut dice);
+    // A purpose of its own: what is drawn for it leaves the rest of a seed as it was.
+    let mut own = Dice::of(options.seed, 20);
+    let tuning = Tuning::draw(&mut dice).with_kernel(&mut own);
     let mut world = World::new(&mut dice, nodes, tuning);
-    let nemesis = Nemesis::new(dice.fork(10), Weather::draw(&mut dice));
+    let storms = dice.fork(10);
+    let weather = Weather::draw(&mut dice, &mut own);
+    let nemesis = Nemesis::new(storms, own, weather);
     for at in 0..world.machines.len() {
         world.boot(at);
     }
@@ -193,6 +201,7 @@ fn play(options: Options) -> Report {
         board,
         replicas: Replicas::default(),
         members: Members::default(),
+        bounds: Bounds::default(),
         wiping: None,
         dice: dice.fork(11),
         report,
@@ -332,6 +341,9 @@ impl Run {
             self.replicas.look(&self.world, &mut found);
             self.members.look(&self.world, &mut found);
             self.note();
+        }
+        if self.ticks.is_multiple_of(BOUNDS_EVERY) {
+            self.bounds.look(&self.world, &mut found);
         }
         if found.is_empty() { Ok(()) } else { Err(found.join("; ")) }
     }

@@ -1,10 +1,19 @@
 //! Hostile guests against what a node has for all: each is told no in time, and the others go on.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use pando_abi::Errno;
+use bytes::Bytes;
+use pando_abi::{Errno, Incarnation, NodeId, RealmId};
+use pando_kernel::Genesis;
 use pando_tests::{
-    Asker, Inside, Spawn,
+    Asker, Inside, Realm, Spawn,
     decoders::input,
     dice::Dice,
     guests::{order, wasm},
@@ -12,6 +21,8 @@ use pando_tests::{
     model::Machine,
     until,
 };
+use pando_transport::{Channel, Identity, Quic, QuicConfig, Transport, UserClient};
+use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -141,4 +152,119 @@ fn damaged_modules_are_refused_or_live_and_end_within_their_limits() {
     // Neither is all of it refused, nor does all of it go well.
     assert!(tried.taken > 200 && tried.refused.values().sum::<u64>() > 500, "{tried}");
     assert!(tried.lived > 50 && tried.restored > 50 && tried.ends.contains_key("fault"), "{tried}");
+}
+
+/// Bytes of a process that are in memory.
+fn resident(pid: u32) -> usize {
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+/// A member gone bad, with the key of the third node: frames of noise on every channel, as fast as they go.
+async fn bad_member(realm: &Realm, flood: Arc<AtomicU64>) -> (usize, JoinHandle<()>) {
+    let genesis = realm.genesis();
+    let identity =
+        Identity::load(&Genesis::node_dir(realm.data(), NodeId(3)).join("node.key")).expect("the third node's key");
+    let config =
+        QuicConfig::new(identity, NodeId(3), Incarnation(99), genesis.nodes[2].addr, Arc::new(genesis.member_set()));
+    let cap = config.memory_bytes_max(genesis.nodes.len() - 1);
+    let (rogue, mut events) = Quic::start(config).expect("its address is free");
+    tokio::spawn(async move { while events.recv().await.is_some() {} });
+    until("the bad member has its session", PATIENCE, async || {
+        rogue.sessions().iter().any(|session| session.node == NodeId(1) && session.up.is_some()).then_some(())
+    })
+    .await;
+    let noise = Bytes::from((0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>());
+    let attack = tokio::spawn(async move {
+        for n in 0usize.. {
+            for channel in Channel::ALL {
+                let frame = noise.slice(n % 1_000..);
+                flood.fetch_add(u64::from(rogue.send(NodeId(1), channel, frame).is_ok()), Ordering::Relaxed);
+            }
+            if n % 64 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    (cap, attack)
+}
+
+/// Strangers: noise, what looks like first packets, and keys that nobody knows.
+fn strangers(to: SocketAddr, realm: RealmId, came: Arc<AtomicU64>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        for n in 0u8.. {
+            for k in 0..200u16 {
+                let mut packet = vec![n ^ k as u8; if k % 2 == 0 { 1_200 } else { 20 + usize::from(k) }];
+                if k % 2 == 0 {
+                    // A long header of version 1 with an id of eight bytes, and nothing behind it that anybody could open.
+                    packet[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+                }
+                // A full socket loses it, as networks do.
+                let _ = socket.send_to(&packet, to);
+            }
+            let key = Identity::from_seed([n; 32]);
+            let refused = UserClient::connect_within(Duration::from_millis(200), to, None, &key, realm).await;
+            assert!(refused.is_err(), "a stranger was let in");
+            came.fetch_add(200, Ordering::Relaxed);
+            if n == u8::MAX - 1 {
+                return;
+            }
+        }
+    })
+}
+
+/// A user who asks for what nobody can read, in pieces as large as they may be.
+fn bad_user(to: SocketAddr, realm: RealmId, key: Identity, asked: Arc<AtomicU64>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let noise = Bytes::from(vec![0xa5; 20 << 20]);
+        loop {
+            let Ok(client) = UserClient::connect(to, None, &key, realm).await else { continue };
+            while let Ok(mut answers) = client.request(noise.clone()).await {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let _ = answers.next().await;
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_under_every_flood_stays_within_its_memory_and_its_groups_answer() {
+    let mut realm = Realm::start(3).await;
+    let asker = realm.asker_at(2).await;
+    asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
+    let pid = realm.pids()[0];
+    realm.kill(3);
+    let before = resident(pid);
+    let counts: [Arc<AtomicU64>; 3] = Default::default();
+    let (to, id) = (realm.genesis().nodes[0].addr, realm.genesis().realm);
+    let (cap, flood) = bad_member(&realm, counts[0].clone()).await;
+    let user = || Identity::load(&Genesis::user_key_path(realm.data())).expect("the founder has a key");
+    let mut attacks = vec![flood, strangers(to, id, counts[1].clone())];
+    attacks.extend((0..4).map(|_| bad_user(to, id, user(), counts[2].clone())));
+    let (began, mut peak, mut answers, mut longest) = (Instant::now(), 0, 0u64, Duration::ZERO);
+    // A call needs both nodes: the one that is flooded leads, or has to follow.
+    while began.elapsed() < Duration::from_secs(8) {
+        let asked = Instant::now();
+        if asker.try_order("hits", order(0, 0, 0, &[]), &[]).await.is_ok() {
+            answers += 1;
+            longest = longest.max(asked.elapsed());
+        }
+        peak = peak.max(resident(pid));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    attacks.iter().for_each(JoinHandle::abort);
+    let [frames, packets, requests] = counts.each_ref().map(|n| n.load(Ordering::Relaxed));
+    let grown = peak.saturating_sub(before);
+    eprintln!(
+        "{frames} frames, {packets} packets, {requests} requests; {answers} answers, the longest after {longest:?}; {} MiB, {} MiB more than before, {} MiB allowed",
+        peak >> 20,
+        grown >> 20,
+        cap >> 20
+    );
+    assert!(frames > 1_000 && packets > 1_000 && requests > 3, "{frames} {packets} {requests}");
+    // What is allowed counts windows that none of these fills: strangers' before they are known.
+    assert!(before > 0 && grown < cap / 2, "{grown} bytes more than before, where {cap} are allowed");
+    assert!(answers > 10, "{answers} calls were answered beside the floods");
+    realm.stop(&[1, 2]).await;
 }

@@ -157,6 +157,13 @@ impl Inbox {
         (inbox, events)
     }
 
+    /// Bytes that have come and are not taken, by channel.
+    #[cfg(test)]
+    pub fn waiting(&self) -> [usize; 4] {
+        let state = self.state.lock();
+        std::array::from_fn(|lane| state.lanes[lane].iter().map(|item| cost(&item.bytes)).sum())
+    }
+
     /// A session stands: the kernel will be told.
     pub fn announce(&self, cell: &Arc<Cell>) {
         let mut state = self.state.lock();

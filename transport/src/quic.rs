@@ -107,6 +107,17 @@ impl QuicConfig {
         }
     }
 
+    /// Bytes that the transport of a node with so many peers holds at most, about, whatever others do: what has come and was not
+    /// taken, what waits to be sent, frames and requests that are being put together, and what QUIC keeps of connections, also of
+    /// those of which it is not known yet whose they are.
+    pub fn memory_bytes_max(&self, peers: usize) -> usize {
+        let inbox = Channel::ALL.len() * self.inbox_bytes;
+        let queues: usize = Channel::ALL.iter().map(|channel| self.budgets.of(*channel, self.frame_bytes_max)).sum();
+        let peer = queues + Channel::ALL.len() * self.frame_bytes_max + endpoint::NODE_BYTES_MAX;
+        let strangers = endpoint::INCOMING_BYTES_MAX + node::doors::HANDSHAKES_MAX * endpoint::STRANGER_BYTES_MAX;
+        inbox + peers * peer + self.requests_bytes_max + self.users_max * endpoint::USER_BYTES_MAX + strangers
+    }
+
     fn check(&self) -> Result<(), StartError> {
         let rule = |holds: bool, text: &str| match holds {
             true => Ok(()),

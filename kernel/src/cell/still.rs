@@ -44,6 +44,14 @@ pub(super) struct Waiting {
     mailbox: Vec<Input>,
 }
 
+impl Cell {
+    /// Messages that wait or are in the hand, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let post = self.post.lock();
+        (post.mailbox.count(), post.mailbox.bytes())
+    }
+}
+
 impl Post {
     pub(super) fn stands_still(&self) -> bool {
         matches!(self.still, Some(Still::Packed { .. }))

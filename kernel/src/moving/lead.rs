@@ -7,6 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{Address, Errno, Home, ModuleHash, NodeId};
 use tokio::{
     sync::mpsc,
@@ -120,7 +121,7 @@ impl Kernel {
     }
 
     /// The boot of a node that is there.
-    fn life_of(&self, node: NodeId) -> Option<u64> {
+    pub(super) fn life_of(&self, node: NodeId) -> Option<u64> {
         if node == self.id() { Some(self.incarnation().0) } else { self.paths().life(node).map(|life| life.0) }
     }
 
@@ -149,6 +150,7 @@ impl Kernel {
             self.call_off(trip, words).await;
             return Err(why);
         }
+        pass(Point::MoveDecided);
         self.say_until_heard(trip.from, trip.mark, MoveStep::Go).await;
         self.say_until_heard(trip.to, trip.mark, MoveStep::Go).await;
         let deadline = Instant::now() + AFTER;

@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{Address, Errno, NodeId};
 use pando_raft::blocking;
 
@@ -28,14 +29,15 @@ pub(super) struct Parcel {
 impl Kernel {
     /// An actor here shall go to `target`.
     pub(crate) fn pack(self: &Arc<Self>, leader: NodeId, mark: u64, before: u64, address: Address, target: NodeId) {
-        let kernel = self.clone();
+        let (kernel, leader_life) = (self.clone(), self.life_of(leader));
         let mut words = self.moving().listen(mark, Part::Source);
         self.runtime().spawn(async move {
             match kernel.stand_still(mark, before, address, target).await {
                 Err(step) => _ = kernel.tell_step(leader, mark, step),
                 Ok((cell, total)) => {
                     kernel.tell_step(leader, mark, MoveStep::Packed { total });
-                    let case = Case { part: Part::Source, mark, before, address, leader, source: kernel.id() };
+                    let source = kernel.id();
+                    let case = Case { part: Part::Source, mark, before, address, leader, leader_life, source };
                     if kernel.verdict(case, &mut words).await {
                         kernel.leave(&cell, before, target).await;
                     } else {
@@ -84,6 +86,7 @@ impl Kernel {
         }
         let total = bytes.len() as u64;
         self.moving().parcels.lock().insert(mark, Parcel { target, bytes: Arc::new(bytes) });
+        pass(Point::MovePacked);
         Ok((cell, total))
     }
 
@@ -96,6 +99,7 @@ impl Kernel {
         }
         self.cells().remove(address.id);
         self.count_ended_events(cell.events());
+        pass(Point::MoveLeft);
         for input in cell.leave(self) {
             loop {
                 let envelope = Envelope::Passed { from: address.into(), to: address.into(), input: (&input).into() };

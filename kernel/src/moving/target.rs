@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{Address, Errno, ModuleHash, NodeId};
 use pando_actors::{Actor, Class};
 use pando_raft::blocking;
@@ -48,16 +49,18 @@ impl Kernel {
         total: u64,
         before: u64,
     ) {
-        let kernel = self.clone();
+        let (kernel, leader_life) = (self.clone(), self.life_of(leader));
         let mut words = self.moving().listen(mark, Part::Target);
         self.runtime().spawn(async move {
-            let case = Case { part: Part::Target, mark, before, address, leader, source };
+            let case = Case { part: Part::Target, mark, before, address, leader, leader_life, source };
             match kernel.unpack(case, total, &mut words).await {
                 Err(step) => _ = kernel.tell_step(leader, mark, step),
                 Ok(cell) => {
+                    pass(Point::MoveReady);
                     kernel.tell_step(leader, mark, MoveStep::Ready);
                     if kernel.verdict(case, &mut words).await {
                         kernel.settle_in(&cell, mark);
+                        pass(Point::MoveSettled);
                         kernel.tell_step(leader, mark, MoveStep::Started);
                     } else {
                         kernel.turn_away(&cell);

@@ -3,7 +3,7 @@
 //! Owns: the answer. Does not know: what follows from it.
 //!
 //! 1. `true` is only said once the realm has written the move down, `false` only once it never will.
-//! 2. Whose leader is gone, or silent, asks by changing the row from which the move would start. Of that and the move the realm does one.
+//! 2. Whose leader is gone, has been started anew, or is silent, asks by changing the row from which the move would start. Of that and the move the realm does one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +34,8 @@ pub(super) struct Case {
     pub before: u64,
     pub address: Address,
     pub leader: NodeId,
+    /// The boot of it that said so. Another one knows nothing of the move, however soon it is back.
+    pub leader_life: Option<u64>,
     /// Where it lived.
     pub source: NodeId,
 }
@@ -62,7 +64,7 @@ impl Kernel {
                 },
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(LOOK) => {
-                    let there = case.leader == self.id() || self.nodes_up().contains(&case.leader);
+                    let there = case.leader_life.is_some() && self.life_of(case.leader) == case.leader_life;
                     if !there || began.elapsed() > SILENCE {
                         self.prevent(&case).await;
                     }

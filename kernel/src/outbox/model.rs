@@ -4,7 +4,10 @@
 //! between them in a realm (leaders, lanes, networks, logs that hold an entry twice) is drawn. At every moment what a group
 //! has heard of another is a beginning of what that one said; and once the trouble ends it is all of it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use pando_abi::{ActorId, Address, ModuleHash, NodeId, Rights, SpawnSpec};
 use pando_actors::{Body, Capability, Class, Engine, EngineConfig, Exit, Module, Verdict};
@@ -17,7 +20,7 @@ use crate::{
     outbox::{Item, Saying},
     replica::{
         Leading, NoModule, Output, Port, Replica,
-        entry::{BATCH, BIRTH, Batch, BatchItem, Birth, ItemOutcome, Outcome},
+        entry::{BATCH, BIRTH, Batch, BatchItem, Birth, ItemOutcome, Outcome, Stamp},
     },
     wire,
 };
@@ -113,6 +116,8 @@ struct World {
     acks: Vec<(usize, Address, u64)>,
     /// What each group was told to say to each other one.
     said: [[Vec<String>; GROUPS]; GROUPS],
+    /// Numbers that each group gave to what it said to each other one, and the highest of them that is known to be heard.
+    given: [[(BTreeSet<u64>, u64); GROUPS]; GROUPS],
 }
 
 fn group(n: usize) -> ActorId {
@@ -135,6 +140,7 @@ impl World {
             sayings: Vec::new(),
             acks: Vec::new(),
             said: Default::default(),
+            given: Default::default(),
         };
         for n in 0..GROUPS {
             world.replicas[n].role(true, 1);
@@ -172,6 +178,7 @@ impl World {
             .collect();
         assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "one entry, two outcomes");
         let fresh = std::mem::take(&mut *self.ears[n].said.lock());
+        fresh.iter().for_each(|item| _ = self.given[n][of(item.to)].0.insert(item.seq));
         self.sayings.extend(fresh.into_iter().map(|item| (n, item)));
         match wire::decode(&outcomes[0], 1 << 20).unwrap() {
             Outcome::Items(items) => items,
@@ -237,13 +244,20 @@ impl World {
     fn arrive(&mut self, n: usize, items: &[(usize, Item)], times: usize) {
         let stamped = |(from, item): &(usize, Item)| {
             let Saying::Deliver(input) = &item.saying else { panic!("nobody spawns here") };
-            BatchItem { stamp: Some((group(*from).0, item.seq)), input: input.into() }
+            // As soon as anybody may: when all before it is known to be heard, whoever knows it.
+            let (given, known) = &self.given[*from][n];
+            let begins = given.range(..item.seq).next_back().is_none_or(|before| before <= known);
+            BatchItem { stamp: Some(Stamp { group: group(*from).0, seq: item.seq, begins }), input: input.into() }
         };
         let batch = Batch { acks: Vec::new(), items: items.iter().map(stamped).collect() };
         let outcomes = self.log(n, BATCH, wire::encode(&batch), times);
         for ((from, item), outcome) in items.iter().zip(outcomes) {
             match outcome {
-                ItemOutcome::Done | ItemOutcome::Duplicate => self.acks.push((*from, item.to, item.seq)),
+                ItemOutcome::Done | ItemOutcome::Duplicate => {
+                    let known = &mut self.given[*from][n].1;
+                    *known = item.seq.max(*known);
+                    self.acks.push((*from, item.to, item.seq));
+                }
                 ItemOutcome::Gap { expected } => assert!(expected < item.seq),
                 other => panic!("{other:?}"),
             }

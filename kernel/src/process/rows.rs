@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pando_abi::NodeId;
 use pando_abi::planted::{Bug, planted};
+use pando_abi::{NodeId, limits};
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::{Identity, Process, Waiting};
@@ -31,6 +31,23 @@ pub struct ProcessRows {
 }
 
 impl Process {
+    /// How much there is of what is bounded: what it is, how much, and how much there may be.
+    pub fn bounds(&self) -> Vec<(&'static str, usize, usize)> {
+        let mut all = vec![
+            ("monitors of an actor", self.monitors.len(), limits::MONITORS_MAX),
+            ("watchers of an actor", self.watchers.len(), limits::MONITORS_MAX),
+            // As many as it asked for, and as many as others did.
+            ("links of an actor", self.links.len(), 2 * limits::LINKS_MAX),
+            ("timers of an actor", self.timers.len(), limits::TIMERS_MAX),
+            ("times of timers", self.agenda.len(), self.timers.len()),
+            ("calls of an actor that wait", self.calls.len(), limits::CALLS_MAX),
+            ("grants of an actor", self.grants.len(), limits::GRANTS_MAX),
+            ("children of an actor", self.children.len(), limits::CHILDREN_MAX),
+        ];
+        all.extend(self.served.bounds());
+        all
+    }
+
     /// For a snapshot.
     pub fn rows(&self) -> ProcessRows {
         ProcessRows {

@@ -32,11 +32,22 @@ pub struct Birth {
     pub module: [u8; 32],
 }
 
+/// Which saying of a group an input is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which group said it.
+    pub group: [u8; 16],
+    /// Its number among those to this receiver.
+    pub seq: u64,
+    /// Everything that was said before it is known to be heard: see [`super::heard`].
+    pub begins: bool,
+}
+
 /// One input of a batch.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub struct BatchItem {
-    /// (group, seq) of the group that said it.
-    pub stamp: Option<([u8; 16], u64)>,
+    /// Of a group that said it.
+    pub stamp: Option<Stamp>,
     /// The input.
     pub input: WireInput,
 }

@@ -9,32 +9,30 @@
 //! 2. Who applies waits for the rows and for one word of each area, never for the memory.
 //! 3. A state is taken up whole or not at all.
 
-use std::collections::BTreeMap;
-
+use pando_abi::ModuleHash;
 use pando_abi::planted::{Bug, planted};
-use pando_abi::{ActorId, ModuleHash};
 use pando_actors::{Actor, Frozen, Image, Limits};
 use pando_raft::{Cut, Parts};
 
-use super::{Living, Proposer, Replica, STATE_BYTES_MAX, fit, state::ReplicaRows};
+use super::{Living, Proposer, Replica, STATE_BYTES_MAX, fit, heard::Heard, state::ReplicaRows};
 use crate::{launch, outbox::Outbox, process::Process, wire};
 
 /// A piece of the rows follows.
 const ROWS: u8 = 0;
 /// An area follows.
 const AREA: u8 = 1;
-/// Bytes of a piece.
-const PIECE: usize = 64 << 10;
 
 /// A replica's state as it was.
 pub(super) struct InParts {
     rows: Vec<u8>,
+    /// Bytes of a piece of them: whoever reads takes pieces of any length.
+    piece: usize,
     frozen: Option<Frozen>,
 }
 
 impl InParts {
     fn pieces(&self) -> usize {
-        self.rows.len().div_ceil(PIECE)
+        self.rows.len().div_ceil(self.piece)
     }
 
     /// Which area this part is.
@@ -55,7 +53,7 @@ impl Cut for InParts {
     fn bytes(&self, part: usize) -> Vec<u8> {
         match self.area(part) {
             Some((frozen, area)) => [&[AREA], &frozen.bytes(area)[..]].concat(),
-            None => [&[ROWS], self.rows.chunks(PIECE).nth(part).unwrap_or_default()].concat(),
+            None => [&[ROWS], self.rows.chunks(self.piece).nth(part).unwrap_or_default()].concat(),
         }
     }
 
@@ -71,7 +69,8 @@ impl Replica {
     pub(super) fn cut_in_parts(&mut self) -> InParts {
         let frozen = self.living.as_mut().and_then(|living| living.actor.freeze().ok());
         let head = frozen.as_ref().map(|frozen| frozen.head().to_bytes());
-        InParts { rows: wire::encode(&self.rows(head)), frozen }
+        let piece = self.port.tuning().snapshot_piece_bytes.max(1);
+        InParts { rows: wire::encode(&self.rows(head)), piece, frozen }
     }
 
     /// The whole state as one run of bytes.
@@ -85,7 +84,7 @@ impl Replica {
             time_ns: self.time_ns,
             events: self.events,
             proposers: self.proposers.iter().map(|((o, i), p)| (*o, *i, p.seq, p.index, p.outcome.clone())).collect(),
-            heard: self.heard.iter().map(|(g, s)| (g.0, *s)).collect(),
+            heard: self.heard.rows(),
             outbox: self.outbox.rows(),
             birth: self.birth.as_ref().map(|(b, _)| b.clone()),
             process: self.living.as_ref().map(|l| l.process.rows()),
@@ -151,10 +150,8 @@ impl Replica {
         let proposers = rows.proposers.into_iter();
         self.proposers =
             proposers.map(|(o, i, seq, index, outcome)| ((o, i), Proposer { seq, index, outcome })).collect();
-        self.heard = rows.heard.into_iter().map(|(g, s)| (ActorId(g), s)).collect::<BTreeMap<_, _>>();
-        if planted(Bug::SnapshotForgetsHeard) {
-            self.heard.clear();
-        }
+        let heard = if planted(Bug::SnapshotForgetsHeard) { Vec::new() } else { rows.heard };
+        self.heard = Heard::from_rows(heard);
         self.birth = birth;
         self.supervisor = rows.supervisor;
         self.generation = rows.generation;

@@ -16,7 +16,7 @@ pub struct ReplicaRows {
     pub events: u64,
     /// Per boot of a proposer: (origin, incarnation, seq of the latest entry, its index, its outcome).
     pub proposers: Vec<([u8; 16], u64, u64, u64, Vec<u8>)>,
-    /// Per speaking group: the highest number heard.
+    /// Per speaking group: the highest number heard; who has been silent for longest comes first.
     pub heard: Vec<([u8; 16], u64)>,
     /// The group's own unacknowledged sayings.
     pub outbox: OutboxRows,

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{ActorId, NodeId};
 use pando_raft::{Role, Status};
 use tokio::task::JoinSet;
@@ -142,6 +143,9 @@ async fn settle(kernel: &Arc<Kernel>, group: ActorId) -> bool {
                     Some(down) => Err(format!("{down} is down")),
                     None => {
                         let changed = kernel.groups().change_members_here(group, &wanted, &[]).await;
+                        if changed.is_ok() {
+                            pass(Point::SeatChanged);
+                        }
                         changed.map_err(|why| why.to_string())
                     }
                 }

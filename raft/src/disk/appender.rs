@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 use raft::eraftpb;
@@ -275,10 +276,14 @@ impl Writer {
             if let Some(why) = batch.bad.take() {
                 self.fail(why);
             } else if !batch.log.is_empty() {
+                pass(Point::LogBeforeWrite);
                 // The engine panics when a sync fails, and so it should not be asked twice.
                 let written = catch_unwind(AssertUnwindSafe(|| self.engine.write(&mut batch.log, sync)));
                 match written {
-                    Ok(Ok(_)) if sync => drop(self.flushes.fetch_add(1, Ordering::Relaxed)),
+                    Ok(Ok(_)) if sync => {
+                        self.flushes.fetch_add(1, Ordering::Relaxed);
+                        pass(Point::LogAfterSync);
+                    }
                     Ok(Ok(_)) => {}
                     Ok(Err(e)) => self.fail(e.to_string()),
                     Err(_) => self.fail("the log could not be synced".into()),

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use pando_abi::planted::fail::{Point, fails};
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 
 use crate::files::{Files, OpenFile};
@@ -158,6 +159,9 @@ impl Handle for AnyHandle {
         }
     }
     fn sync(&self) -> io::Result<()> {
+        if fails(Point::LogBeforeSync) {
+            return Err(io::Error::other("a fail point"));
+        }
         match &self.kind {
             HandleKind::System(handle) => Handle::sync(&**handle),
             HandleKind::Door(file) => file.sync(),

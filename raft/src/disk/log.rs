@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use pando_abi::planted::fail::{Point, fails, pass};
 use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 use raft::eraftpb;
@@ -294,7 +295,11 @@ impl RaftLogStorage<Types> for GroupLog {
             self.shared.state.lock().vote = Some(*vote);
             return Ok(());
         }
+        if fails(Point::VoteBeforeSave) {
+            return Err(io::Error::other("a fail point"));
+        }
         self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]).await?;
+        pass(Point::VoteAfterSave);
         self.shared.state.lock().vote = Some(*vote);
         Ok(())
     }

@@ -29,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use pando_abi::planted::fail::{Point, fails, pass};
 use pando_abi::planted::{Bug, planted};
 use parking_lot::Mutex;
 
@@ -236,6 +237,9 @@ impl Snapshots {
         let mut files = base.map(|kept| kept.files.clone()).unwrap_or_default();
         if let Some(mut writer) = writer {
             writer.flush()?;
+            if fails(Point::SnapshotBeforeSync) {
+                return Err(io::Error::other("a fail point"));
+            }
             if !planted(Bug::SnapshotNotSynced) {
                 writer.out.sync()?;
             }
@@ -332,8 +336,10 @@ impl Snapshots {
         }
         // The names of the parts come before the name that makes them count.
         self.files.sync_dir(&self.dir)?;
+        pass(Point::SnapshotBeforeRename);
         self.files.rename(&tmp, &self.path(group))?;
         self.files.sync_dir(&self.dir)?;
+        pass(Point::SnapshotAfterRename);
         let mut state = shelf.state.lock();
         state.there.remove(&number);
         state.current = Some(kept.clone());

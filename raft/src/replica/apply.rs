@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, Snapshot};
+use pando_abi::planted::fail::{Point, pass};
 use pando_abi::planted::{Bug, planted};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -71,7 +72,9 @@ impl Core {
                     }
                 }
                 EntryPayload::Normal(Command::Entry(entry)) => {
+                    pass(Point::ApplyBefore);
                     let applied = slot.machine.apply(index, &entry);
+                    pass(Point::ApplyAfter);
                     slot.chain.entry(term, index, &entry, &applied);
                     self.worked.store(index, Ordering::Relaxed);
                     reply.outcome = applied.outcome;
@@ -150,6 +153,7 @@ impl Core {
         let meta = kept.meta();
         let openraft = openraft_meta(meta).map_err(invalid)?;
         self.saving(|snapshots| snapshots.adopt(self.group, kept))?;
+        pass(Point::SnapshotReceived);
         let image = OnDisk { core: self, kept, reader: Reader::new(self.disk.snapshots.files()) };
         let mut slot = self.slot.lock();
         slot.machine

@@ -78,7 +78,10 @@ fn main() -> ExitCode {
                 println!("  {call:<14} {result:<10} {n:>9}");
             }
         }),
-        What::Modules => modules::run(&mut std::io::stdin().lock()).map(|tried| println!("{tried}")),
+        What::Modules => modules::run(&mut std::io::stdin().lock()).and_then(|tried| {
+            println!("{tried}");
+            if tried.came > 0 { Ok(()) } else { Err("no module came".to_owned()) }
+        }),
     };
     let seconds = began.elapsed().as_secs();
     match done {

@@ -1,8 +1,9 @@
 //! What must hold: one file for each property.
 //!
-//! Some are held against the replicas while they run ([`replicas`]), the others against the history and the audit when
+//! Some are held against the nodes while they run ([`replicas`], [`members`], [`bounds`]), the others against the history and the audit when
 //! everything is over. A property says what it saw in one sentence; a sentence is a failure.
 
+pub mod bounds;
 pub mod counters;
 pub mod ends;
 pub mod jacks;

@@ -5,14 +5,17 @@
 //! 1. While it rages anything may fail: every node may be down, cut off, slow, and wrong about the time.
 //! 2. After [`Nemesis::heal`] nothing fails any more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use pando_abi::NodeId;
 use pando_transport::Channel;
 
 use super::{
     disk::DiskFaults,
-    world::{TICK, World},
+    world::{TICK, Tuning, World},
 };
 use crate::dice::Dice;
 
@@ -57,13 +60,19 @@ pub struct Weather {
     pub full_ppm: u64,
     /// For how long, on average.
     pub full_ms: u64,
+    /// Another binary comes to the nodes, one after the other.
+    pub rollout_ppm: u64,
+    /// From one node to the next, on average.
+    pub rollout_ms: u64,
     /// Nodes that are off and whose disks rot meanwhile, in a million boots.
     pub rot_ppm: u64,
 }
 
 impl Weather {
     /// Drawn. About one kind of fault in three is absent from a run, so that others show better.
-    pub fn draw(dice: &mut Dice) -> Weather {
+    pub fn draw(dice: &mut Dice, own: &mut Dice) -> Weather {
+        let mut rollout = |max: u64| if own.percent(35) { 0 } else { own.between(1, max) };
+        let [rollout_ppm, rollout_ms] = [rollout(800), rollout(1_500)];
         let mut some = |max: u64| if dice.percent(35) { 0 } else { dice.between(1, max.max(1)) };
         Weather {
             loss_ppm: some(300_000),
@@ -93,6 +102,8 @@ impl Weather {
             full_ppm: some(100),
             full_ms: some(2_000),
             rot_ppm: some(300_000),
+            rollout_ppm,
+            rollout_ms,
         }
     }
 
@@ -120,6 +131,8 @@ impl Weather {
             full_ppm: 0,
             full_ms: 0,
             rot_ppm: 0,
+            rollout_ppm: 0,
+            rollout_ms: 0,
         }
     }
 }
@@ -128,6 +141,10 @@ impl Weather {
 pub struct Nemesis {
     weather: Weather,
     dice: Dice,
+    /// For what came later: what is drawn from it leaves the rest of a seed as it was.
+    own: Dice,
+    /// Machines that have another binary to get, the next one first, and when.
+    rollout: Option<(VecDeque<usize>, Tuning, Duration)>,
     /// Nodes that are off, and until when.
     off: BTreeMap<usize, Duration>,
     /// Cut pairs, and until when.
@@ -142,10 +159,12 @@ pub struct Nemesis {
 
 impl Nemesis {
     /// Ready, and nothing done.
-    pub fn new(dice: Dice, weather: Weather) -> Nemesis {
+    pub fn new(dice: Dice, own: Dice, weather: Weather) -> Nemesis {
         Nemesis {
             weather,
             dice,
+            own,
+            rollout: None,
             off: BTreeMap::new(),
             cuts: BTreeMap::new(),
             clogs: BTreeMap::new(),
@@ -223,6 +242,7 @@ impl Nemesis {
                 self.did(world, format!("the clock of {node} jumps by {by:?}"));
             }
         }
+        self.roll_out(world);
         if self.dice.ppm(w.partition_ppm) && nodes.len() > 1 {
             self.partition(world, &nodes);
         }
@@ -238,6 +258,35 @@ impl Nemesis {
                 world.machines[at].paused_until = now + step * (n + back + 1) as u32;
             }
             self.did(world, "all are stopped one by one and released in another order".into());
+        }
+    }
+
+    /// Another binary comes, to one node after the other, while everything else goes on.
+    fn roll_out(&mut self, world: &mut World) {
+        let now = world.now();
+        if self.rollout.is_none() && self.own.ppm(self.weather.rollout_ppm) {
+            let mut order: Vec<usize> = (0..world.machines.len()).filter(|at| !world.machines[*at].gone).collect();
+            self.own.shuffle(&mut order);
+            let tuning = world.tuning.next(&mut self.own);
+            world.tuning = tuning;
+            self.did(world, format!("another binary comes: {tuning:?}"));
+            self.rollout = Some((order.into(), tuning, now));
+        }
+        let Some((order, tuning, at)) = &mut self.rollout else { return };
+        if *at > now {
+            return;
+        }
+        let (next, tuning) = (order.pop_front(), *tuning);
+        *at = now + Duration::from_millis(self.own.below(2 * self.weather.rollout_ms + 1)) + TICK;
+        let Some(next) = next else {
+            self.rollout = None;
+            return;
+        };
+        world.machines[next].tuning = tuning;
+        if world.machines[next].is_on() && !world.machines[next].gone && !world.machines[next].wiped {
+            world.crash(next);
+            self.off.insert(next, now + Duration::from_millis(self.own.below(300)));
+            self.did(world, format!("{} is ended for another binary", world.machines[next].id()));
         }
     }
 
@@ -328,6 +377,7 @@ impl Nemesis {
     pub fn heal(&mut self, world: &mut World) {
         self.weather = Weather::calm();
         self.off.clear();
+        self.rollout = None;
         let nodes: Vec<NodeId> = world.machines.iter().map(|m| m.id()).collect();
         for a in &nodes {
             for b in nodes.iter().filter(|b| *b != a) {

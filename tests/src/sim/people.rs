@@ -43,6 +43,8 @@ pub enum Wish {
     Watch { who: usize, target: usize },
     /// A witness calls another.
     Calls { who: usize, target: usize, many: u64, deadline_ms: u64 },
+    /// The same, and the other one never answers: every call ends by its deadline, whoever leads by then.
+    Silence { who: usize, target: usize, many: u64, deadline_ms: u64 },
     /// A plain witness leaves, and another takes its name.
     Leave { plain: usize },
     /// A name for a tally.
@@ -413,7 +415,13 @@ impl Client {
             70..=74 => Wish::Post { from: any, to: any, many: dice.between(1, 5) },
             75..=81 => Wish::Timers { who: any, many: dice.between(1, 3), apart_ms: dice.between(1, 900) },
             82..=87 => Wish::Watch { who: group, target: any },
-            88..=94 => {
+            92..=94 => Wish::Silence {
+                who: group,
+                target: any,
+                many: dice.between(1, 3),
+                deadline_ms: dice.between(50, 8_000),
+            },
+            88..=91 => {
                 Wish::Calls { who: group, target: any, many: dice.between(1, 3), deadline_ms: dice.between(50, 3_000) }
             }
             100..=103 => {
@@ -448,6 +456,10 @@ impl Client {
             }
             Wish::Calls { who, target, many, deadline_ms } => {
                 let body = order(verb::CALLS, deadline_ms * 1_000_000, many, &[]);
+                self.call(&witness(who), body, vec![witness(target)], 0, tries).await
+            }
+            Wish::Silence { who, target, many, deadline_ms } => {
+                let body = order(verb::SILENCE, deadline_ms * 1_000_000, many, &[]);
                 self.call(&witness(who), body, vec![witness(target)], 0, tries).await
             }
             Wish::Deeds { jack, with, many, stir } => self.deeds(cast, jack, with, many, stir).await,

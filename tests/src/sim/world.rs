@@ -19,6 +19,7 @@ use std::{
 
 use pando_abi::{Incarnation, NodeId, RealmId};
 use pando_actors::{Class, Engine, EngineConfig, Module, Verdict};
+pub use pando_kernel::Tuning as KernelTuning;
 use pando_kernel::{Genesis, Kernel, Node, NodeError, Platform, door::Door};
 use pando_raft::{Config as RaftConfig, Store};
 use pando_scheduler::Scheduler;
@@ -40,7 +41,8 @@ const EPOCH_NS: u64 = 1_767_225_600_000_000_000;
 /// The person that everything is asked by.
 pub const PERSON: PublicKey = PublicKey([0xee; 32]);
 
-/// How the simulated product is set, beside what users would set: rare things are made frequent.
+/// How a binary of the simulated product is set, beside what users would set: rare things are made frequent. Two binaries of one realm
+/// may differ in all of it but [`Tuning::attest_every`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Entries between snapshots.
@@ -55,6 +57,8 @@ pub struct Tuning {
     pub heartbeat_ms: u64,
     /// Milliseconds without work after which a group rests; 0: never.
     pub rest_ms: u64,
+    /// The kernel's own.
+    pub kernel: KernelTuning,
 }
 
 impl Tuning {
@@ -68,7 +72,29 @@ impl Tuning {
             log_file_bytes: dice.pick(&[16 << 10, 64 << 10, 1 << 20]),
             heartbeat_ms,
             rest_ms: dice.fork(8).pick(&[0, 60, 200, 1_000]),
+            kernel: KernelTuning::default(),
         }
+    }
+
+    /// With a kernel's tuning that is drawn: half of the time the product's own.
+    pub fn with_kernel(self, dice: &mut Dice) -> Tuning {
+        if dice.percent(50) {
+            return self;
+        }
+        let kernel = KernelTuning {
+            batch_items_max: dice.pick(&[1, 3, 16, 512]),
+            batch_bytes_max: dice.pick(&[64, 1_000, 1 << 20]),
+            lane_items_max: dice.pick(&[2, 8, 64, 1 << 15]),
+            lane_bytes_max: dice.pick(&[4 << 10, 64 << 20]),
+            pump_max: dice.pick(&[1, 4, 256]),
+            snapshot_piece_bytes: dice.pick(&[100, 4 << 10, 64 << 10]),
+        };
+        Tuning { kernel, ..self }
+    }
+
+    /// That of the next binary, or of one before.
+    pub fn next(self, dice: &mut Dice) -> Tuning {
+        Tuning { attest_every: self.attest_every, ..Tuning::draw(dice) }.with_kernel(dice)
     }
 }
 
@@ -98,6 +124,8 @@ pub struct Machine {
     pub wiped: bool,
     /// It is not started any more.
     pub gone: bool,
+    /// The binary that is started there the next time.
+    pub tuning: Tuning,
     store: Store,
     dir: PathBuf,
     now_ns: Arc<AtomicU64>,
@@ -141,7 +169,8 @@ pub struct World {
     /// How often each node has crashed. Whoever waits for one hears of it here first: its tasks are dropped in an order that depends on
     /// what else runs in this process (tokio shards them by numbers that count all tasks of the process).
     pub crashes: watch::Sender<BTreeMap<NodeId, u64>>,
-    tuning: Tuning,
+    /// The newest binary: what newcomers bring.
+    pub tuning: Tuning,
     dice: Dice,
     now: Duration,
     folder: TempDir,
@@ -176,8 +205,8 @@ impl World {
         let mut realm = [0; 32];
         realm[..8].copy_from_slice(&own.throw().to_le_bytes());
         let genesis = Genesis { realm: RealmId(realm), nodes, users: vec![PERSON], joined: false };
-        let machines =
-            genesis.nodes.iter().map(|member| Machine::new(member, &genesis, folder.path(), own.fork(2))).collect();
+        let machine = |member: &Member| Machine::new(member, &genesis, folder.path(), tuning, own.fork(2));
+        let machines = genesis.nodes.iter().map(machine).collect();
         World {
             net: MemoryNet::new(own.throw()),
             machines,
@@ -191,7 +220,7 @@ impl World {
 
     /// One machine more, with an empty disk and the record of a node that was admitted. It is off.
     pub fn add(&mut self, member: &Member, genesis: &Genesis) -> usize {
-        let machine = Machine::new(member, genesis, self.folder.path(), self.dice.fork(2));
+        let machine = Machine::new(member, genesis, self.folder.path(), self.tuning, self.dice.fork(2));
         machine.put_clock(self.now);
         self.machines.push(machine);
         self.machines.len() - 1
@@ -255,7 +284,7 @@ impl World {
         let runtime = runtime(&mut dice);
         let fatal: Arc<Mutex<Option<String>>> = Arc::default();
         let told = fatal.clone();
-        let tuning = self.tuning;
+        let tuning = machine.tuning;
         let raft = RaftConfig {
             boot: incarnation.0,
             files: Some(Arc::new(machine.disk.clone())),
@@ -280,6 +309,7 @@ impl World {
             store: machine.store.clone(),
             raft,
             actors_max: pando_abi::limits::NODE_ACTORS_MAX,
+            tuning: tuning.kernel,
         };
         let node: Arc<Mutex<Option<Result<Node, NodeError>>>> = Arc::default();
         let (slot, dir, genesis, id) = (node.clone(), machine.dir.clone(), machine.genesis.clone(), machine.id);
@@ -333,7 +363,7 @@ pub fn runtime(dice: &mut Dice) -> Runtime {
 }
 
 impl Machine {
-    fn new(member: &Member, genesis: &Genesis, folder: &Path, dice: Dice) -> Machine {
+    fn new(member: &Member, genesis: &Genesis, folder: &Path, tuning: Tuning, dice: Dice) -> Machine {
         Machine {
             id: member.node,
             addr: member.addr,
@@ -341,6 +371,7 @@ impl Machine {
             disk: SimDisk::new(dice),
             wiped: false,
             gone: false,
+            tuning,
             store: Store::in_memory(),
             dir: folder.join(member.node.to_string()),
             now_ns: Arc::new(AtomicU64::new(EPOCH_NS)),

@@ -37,6 +37,15 @@ const SOCKET_BYTES: usize = 4 << 20;
 /// After so long without a sign a connection is forgotten.
 const IDLE_MS: u32 = 10_000;
 
+/// First packets of handshakes that wait for their turn.
+pub(super) const INCOMING_BYTES_MAX: usize = 4 << 20;
+/// What is kept of one connection at most: of a node, of a user, and of somebody of whom nothing is known yet.
+pub(super) const NODE_BYTES_MAX: usize = 2 * NODE_WINDOW_BYTES as usize;
+/// See there.
+pub(super) const USER_BYTES_MAX: usize = STRANGER_WINDOW_BYTES as usize + USER_SEND_WINDOW_BYTES as usize;
+/// See there.
+pub(super) const STRANGER_BYTES_MAX: usize = STRANGER_WINDOW_BYTES as usize;
+
 const _: () = assert!(NODE_WINDOW_BYTES > 4 * STREAM_WINDOW_BYTES);
 const _: () = assert!(10 * DATAGRAM_BYTES_MAX as usize <= 65_507 && DATAGRAM_BYTES_MAX >= 1_200);
 
@@ -96,7 +105,7 @@ pub(super) fn listen(identity: &Identity, addr: SocketAddr, silence: Duration) -
         .transport_config(Arc::new(transport(silence)))
         .max_incoming(256)
         .incoming_buffer_size(64 << 10)
-        .incoming_buffer_size_total(4 << 20);
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX as u64);
     let bind = |source| StartError::Bind { addr, source };
     let socket = std::net::UdpSocket::bind(addr).map_err(bind)?;
     widen(&socket);

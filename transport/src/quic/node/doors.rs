@@ -13,6 +13,9 @@ const PLACES: usize = 128;
 /// The same of members.
 const MEMBERS_PLACES: usize = 64;
 
+/// Of both.
+pub(in crate::quic) const HANDSHAKES_MAX: usize = PLACES + MEMBERS_PLACES;
+
 pub(in crate::quic) struct Doors {
     anybody: Arc<Semaphore>,
     members: Arc<Semaphore>,

@@ -141,7 +141,7 @@ async fn heartbeats_stay_on_time_whatever_a_stranger_and_a_bad_member_do() {
     nodes.iter().for_each(|node| node.quic.set_members(members(&places, &[50])));
     let (b, mut a) = (nodes.remove(1), nodes.remove(0));
     let (strange, bad): (Arc<parking_lot::Mutex<_>>, Arc<parking_lot::Mutex<_>>) = Default::default();
-    let to = a.place().1;
+    let (to, inbox_bytes) = (a.place().1, config(1, 10).inbox_bytes);
     let attacks = [tokio::spawn(stranger(to, strange.clone())), tokio::spawn(bad_member(to, bad.clone()))];
     let (mut worst, mut beats, mut flood) = (Duration::ZERO, 0u32, 0);
     let start = std::time::Instant::now();
@@ -163,6 +163,14 @@ async fn heartbeats_stay_on_time_whatever_a_stranger_and_a_bad_member_do() {
         worst = worst.max(sent.elapsed());
         beats += 1;
         assert!(a.quic.node.doors.taken() <= 128);
+        // Whatever is thrown at it, what it holds is bounded, by its own counts: what has come, and what waits to go.
+        let (inbox, limits) = (&a.quic.node.inbox, &a.quic.node.limits);
+        assert!(inbox.waiting().iter().all(|bytes| *bytes <= inbox_bytes), "{:?}", inbox.waiting());
+        for session in a.quic.sessions() {
+            for (channel, queued) in Channel::ALL.into_iter().zip(session.queued_bytes) {
+                assert!(queued <= limits.budgets.of(channel, limits.frame_bytes_max), "{session:?}");
+            }
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(worst < Duration::from_secs(2), "a heartbeat took {worst:?}");
