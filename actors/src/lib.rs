@@ -59,5 +59,6 @@ pub use event::{Event, Exit, Handled, Tally};
 pub use frozen::Frozen;
 pub use image::{Image, ImageError};
 pub use mailbox::{Hand, Mailbox};
+pub use memory::small_pages;
 pub use message::{Body, Delivery, Handles, Key, Message, ReplyTo};
 pub use module::{Module, ModuleError};

@@ -43,6 +43,21 @@ fn refused(why: impl std::fmt::Display) -> String {
     format!("{NO_MEMORY}{why}")
 }
 
+/// From now on this process gets its memory in small pages, also where it asks for huge ones, as allocators do. A node holds many
+/// things of which each is small and used for itself: with huge pages 300 groups took ten times the memory, and a new one the
+/// time to clear two megabytes. Elsewhere than on Linux it does nothing.
+///
+/// # Errors
+/// What the system says if it does not know of this: then all is as it was.
+pub fn small_pages() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: of this option nothing but the five numbers is looked at, and it changes no memory that exists.
+    if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 fn map(capacity: usize) -> Result<NonNull<u8>, String> {
     // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing that exists.
     let base = unsafe {

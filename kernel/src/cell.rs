@@ -138,7 +138,7 @@ pub fn may_go_on(scheduler: &pando_scheduler::Scheduler) -> bool {
 impl Cell {
     /// A cell whose mailbox is open and whose actor is yet to be made by its first turn.
     pub fn new(order: SpawnOrder, kernel: &Arc<Kernel>) -> Arc<Cell> {
-        let priority = priority_of(&order.spec);
+        let priority = launch::priority(&order.spec);
         let limit_ms = launch::limits(&order.spec).handler_ms;
         Arc::new_cyclic(|this| Cell {
             header: Header::new(priority),
@@ -590,13 +590,5 @@ impl Runnable for Cell {
             SCRATCH.set(effects);
         }
         outcome
-    }
-}
-
-fn priority_of(spec: &pando_abi::SpawnSpec) -> pando_scheduler::Priority {
-    match spec.priority {
-        0 => pando_scheduler::Priority::High,
-        2 => pando_scheduler::Priority::Low,
-        _ => pando_scheduler::Priority::Normal,
     }
 }

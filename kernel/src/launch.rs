@@ -2,6 +2,7 @@
 
 use pando_abi::{ActorId, NodeId, SpawnSpec, limits};
 use pando_actors::{Birth, Limits};
+use pando_scheduler::Priority;
 
 use crate::{input::SpawnOrder, process::Identity};
 
@@ -15,6 +16,15 @@ pub fn limits(spec: &SpawnSpec) -> Limits {
         memory_bytes: or(spec.memory_bytes, limits::MEMORY_BYTES_DEFAULT, limits::MEMORY_BYTES_MAX),
         handler_ms: or(u64::from(spec.handler_ms), limits::HANDLER_MS_DEFAULT, limits::HANDLER_MS_MAX),
         fuel: or(u64::from(spec.fuel_millions) * 1_000_000, limits::HANDLER_FUEL_DEFAULT, limits::HANDLER_FUEL_MAX),
+    }
+}
+
+/// The priority that a spec asks for.
+pub fn priority(spec: &SpawnSpec) -> Priority {
+    match spec.priority {
+        0 => Priority::High,
+        2 => Priority::Low,
+        _ => Priority::Normal,
     }
 }
 

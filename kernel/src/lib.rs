@@ -69,5 +69,6 @@ pub mod wire;
 pub use boot::{Node, NodeConfig, NodeError};
 pub use genesis::{Genesis, GenesisError};
 pub use node::Kernel;
+pub use pando_actors::small_pages;
 pub use platform::{Platform, Tuning};
 pub use restore::{Restore, RestoreError};

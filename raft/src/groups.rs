@@ -6,6 +6,7 @@ mod node;
 mod propose;
 pub(crate) mod rest;
 mod serve;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,9 +18,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
-use openraft::{Raft, ServerState};
+use openraft::{Raft, ReadPolicy, ServerState};
 use pando_abi::NodeId;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -367,6 +368,19 @@ impl Replica {
                 raft.runtime_config().tick(true);
             }
             self.woken.notify_one();
+        }
+    }
+
+    /// A leader that has heard of nobody for a while, as in a rest, takes no entries: somebody else could lead by now. One round to
+    /// a quorum says that nobody does. `false`: it does not lead, or there is no quorum in this time.
+    pub(crate) async fn renew(&self, patience: Duration) -> bool {
+        let leads = self.lead().is_some_and(|lead| lead.state == ServerState::Leader);
+        match self.running().filter(|_| leads) {
+            Some(raft) => {
+                let round = raft.get_read_log_id(ReadPolicy::ReadIndex);
+                tokio::time::timeout(patience, round).await.is_ok_and(|read| read.is_ok())
+            }
+            None => false,
         }
     }
 

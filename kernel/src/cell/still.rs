@@ -18,7 +18,7 @@ use pando_scheduler::Header;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Cell, Life, Living, Post, priority_of};
+use super::{Cell, Life, Living, Post};
 use crate::{
     input::{Alarm, Input, SpawnOrder},
     launch,
@@ -199,7 +199,7 @@ impl Cell {
         let limit_ms = launch::limits(&order.spec).handler_ms;
         let kept = (!supervisor.is_of_one_life()).then(|| Box::new(order.clone()));
         let cell = Arc::new_cyclic(|this: &Weak<Cell>| Cell {
-            header: Header::new(priority_of(&order.spec)),
+            header: Header::new(launch::priority(&order.spec)),
             address: order.child,
             parent: order.parent.address,
             kernel: Arc::downgrade(kernel),

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Home, ModuleHash};
 use pando_raft::GroupEvent;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, task::JoinSet};
 
 use crate::{
     node::Kernel,
@@ -20,6 +20,8 @@ use crate::{
 
 /// How soon what could not be done is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Replicas that are made at once.
+const MADE_AT_ONCE: usize = 32;
 
 pub(super) async fn work(kernel: &Arc<Kernel>) {
     tokio::spawn(give_up_names(kernel.clone()));
@@ -106,18 +108,34 @@ async fn all_modules(kernel: &Arc<Kernel>, modules: &[ModuleHash]) -> Result<(),
 
 /// One pass. `false`: something is left to do.
 async fn settle(kernel: &Arc<Kernel>) -> bool {
-    let wanted = kernel
-        .root()
-        .read(|root| root.is_founded().then(|| root.groups_of(kernel.id()).cloned().collect::<Vec<GroupRecord>>()));
-    let Some(wanted) = wanted else { return true };
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
-    let mut done = true;
-    for record in wanted.iter().filter(|record| !here.contains(&record.id)) {
-        done &= host(kernel, record).await;
-    }
-    let keep: BTreeSet<ActorId> = wanted.into_iter().map(|record| record.id).collect();
+    let wanted = kernel.root().read(|root| {
+        root.is_founded().then(|| {
+            let keep: BTreeSet<ActorId> = root.groups_of(kernel.id()).map(|record| record.id).collect();
+            let missing = root.groups_of(kernel.id()).filter(|record| !here.contains(&record.id));
+            (missing.cloned().collect::<Vec<GroupRecord>>(), keep)
+        })
+    });
+    let Some((missing, keep)) = wanted else { return true };
+    let mut done = host_all(kernel, missing).await;
     for group in here.into_iter().filter(|g| *g != ROOT && !keep.contains(g)) {
         done &= let_go(kernel, group).await;
+    }
+    done
+}
+
+/// Makes replicas, some at once: each waits for the disk, which writes for many at once. `false`: not all of them yet.
+async fn host_all(kernel: &Arc<Kernel>, missing: Vec<GroupRecord>) -> bool {
+    let (mut tasks, mut done) = (JoinSet::new(), true);
+    for record in missing {
+        if tasks.len() >= MADE_AT_ONCE {
+            done &= matches!(tasks.join_next().await, Some(Ok(true)));
+        }
+        let kernel = kernel.clone();
+        tasks.spawn(async move { host(&kernel, &record).await });
+    }
+    while let Some(made) = tasks.join_next().await {
+        done &= matches!(made, Ok(true));
     }
     done
 }

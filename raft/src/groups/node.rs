@@ -24,6 +24,7 @@ use crate::disk::Disk;
 use crate::disk::log::GroupLog;
 use crate::entry::GroupId;
 use crate::error::{CreateError, OpenError};
+use crate::groups::turns::Turns;
 use crate::machine::{Machines, Wire};
 use crate::net::Link;
 use crate::net::peer::Peers;
@@ -56,7 +57,7 @@ pub(crate) struct Node {
     raft: Arc<openraft::Config>,
     notices: mpsc::UnboundedSender<Notice>,
     replicas: RwLock<BTreeMap<GroupId, Arc<Replica>>>,
-    beginning: tokio::sync::Mutex<()>,
+    turns: Turns,
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
@@ -127,7 +128,7 @@ impl Node {
             raft,
             notices,
             replicas: RwLock::default(),
-            beginning: tokio::sync::Mutex::new(()),
+            turns: Turns::default(),
             config,
         });
         let found = node.disk.groups();
@@ -233,7 +234,7 @@ impl Node {
             None => BTreeSet::new(),
         };
         let stopped = |e: String| CreateError::Stopped(e);
-        let _one = self.beginning.lock().await;
+        let _turn = self.turns.of(group).await;
         if self.closed.load(Ordering::Relaxed) {
             return Err(stopped("the node is closing".into()));
         }
@@ -294,7 +295,7 @@ impl Node {
 
     /// See [`crate::Groups::restart`].
     pub(crate) async fn restart(&self, group: GroupId) -> Result<(), CreateError> {
-        let _one = self.beginning.lock().await;
+        let _turn = self.turns.of(group).await;
         let stopped = self.replica(group).filter(|r| r.core.halted().is_some() && !r.core.is_fenced());
         if let (Some(stopped), Some(record), false) =
             (stopped, self.disk.group(group), self.closed.load(Ordering::Relaxed))
@@ -307,13 +308,13 @@ impl Node {
 
     /// Ends the replica here and deletes what it has on the disk.
     pub(crate) async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
-        let _one = self.beginning.lock().await;
+        let _turn = self.turns.of(group).await;
         self.delete(group, None).await
     }
 
     /// The same, unless this is another replica by now, or somebody has asked it to join since.
     pub(crate) async fn remove_if(&self, replica: &Arc<Replica>, joins: u64) -> Result<bool, CreateError> {
-        let _one = self.beginning.lock().await;
+        let _turn = self.turns.of(replica.core.group).await;
         let group = replica.core.group;
         let same = self.replica(group).is_some_and(|now| Arc::ptr_eq(&now, replica));
         if !same || replica.joins.load(Ordering::Relaxed) != joins {
@@ -335,7 +336,7 @@ impl Node {
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.in_flight.close();
-        let _one = self.beginning.lock().await;
+        let _closed = self.turns.none().await;
         let replicas: Vec<_> = std::mem::take(&mut *self.replicas.write()).into_values().collect();
         futures::stream::iter(replicas).for_each_concurrent(16, |replica| async move { replica.end().await }).await;
         let disk = self.disk.clone();

@@ -69,17 +69,27 @@ impl Node {
             return if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } };
         };
         replica.work();
-        match tokio::time::timeout(timeout, raft.client_write(Command::Entry(entry))).await {
-            Ok(Ok(written)) => Answer::Committed {
-                index: written.log_id.index,
-                term: term_of(&written.log_id),
-                outcome: written.data.outcome,
-            },
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
-                Answer::NotLeader { leader: to.leader_id }
-            }
-            Ok(Err(RaftError::APIError(_))) | Err(_) => Answer::Unclear,
-            Ok(Err(RaftError::Fatal(e))) => Answer::Stopped { why: replica.core.halted().unwrap_or(e.to_string()) },
+        let deadline = Instant::now() + timeout;
+        let mut renewed = false;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let written = tokio::time::timeout(left, raft.client_write(Command::Entry(entry.clone()))).await;
+            return match written {
+                Ok(Ok(written)) => Answer::Committed {
+                    index: written.log_id.index,
+                    term: term_of(&written.log_id),
+                    outcome: written.data.outcome,
+                },
+                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
+                    if to.leader_id.is_none() && !renewed && replica.renew(left.min(ATTEMPT)).await {
+                        renewed = true;
+                        continue;
+                    }
+                    Answer::NotLeader { leader: to.leader_id }
+                }
+                Ok(Err(RaftError::APIError(_))) | Err(_) => Answer::Unclear,
+                Ok(Err(RaftError::Fatal(e))) => Answer::Stopped { why: replica.core.halted().unwrap_or(e.to_string()) },
+            };
         }
     }
 

@@ -109,8 +109,10 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
     if elects && replica.joining.load(Ordering::Relaxed) {
         return Ok(Answer::Failed { why: "it is joining still and does not vote".into() });
     }
+    // What it says to a replica that rests there is nothing new.
+    let known = known_at(&ask);
     let wakes = match &ask {
-        Ask::Append { .. } => !replica.rest.spot().is_some_and(|spot| tells_nothing(&ask, spot)),
+        Ask::Append { .. } => true,
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
         Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. } => true,
         Ask::Manifest { .. } | Ask::Parts { .. } => true,
@@ -123,19 +125,19 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
     };
     let answer = answer(node, &replica, raft, from, ask).await;
     match answer {
-        // Afterwards, so that who was just heard from is not stood against.
-        Ok(_) if wakes => replica.wake(),
+        // Afterwards, so that who was just heard from is not stood against; and who has come to rest meanwhile rests on.
+        Ok(_) if wakes && (known.is_none() || known != replica.rest.spot()) => replica.wake(),
         Ok(Answer::Appended) => replica.rest.heard(),
         _ => {}
     }
     answer
 }
 
-/// Is it what a leader says to a replica that rests where the leader thinks?
-fn tells_nothing(ask: &Ask, spot: Spot) -> bool {
-    let Ask::Append { vote, prev, entries, commit } = ask else { return false };
-    let there = |at: &Option<LogIdRecord>| at.as_ref().is_some_and(|at| at.index == spot.index);
-    entries.is_empty() && (vote.term, vote.node) == (spot.term, spot.leader) && there(prev) && there(commit)
+/// The spot at which a replica would rest to which a leader has nothing more to say than this.
+fn known_at(ask: &Ask) -> Option<Spot> {
+    let Ask::Append { vote, prev: Some(prev), entries, commit: Some(commit) } = ask else { return None };
+    let nothing = entries.is_empty() && prev.index == commit.index;
+    nothing.then_some(Spot { term: vote.term, leader: vote.node, index: commit.index })
 }
 
 /// The answer of who still has a leader.

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use openraft::storage::{ApplyResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, Snapshot};
 use pando_abi::planted::fail::{Point, pass};
@@ -224,13 +224,18 @@ impl RaftStateMachine<Types> for Replicated {
         .await
     }
 
-    async fn apply<S>(&mut self, entries: S) -> Result<(), io::Error>
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
     where
         S: Stream<Item = Result<Item, io::Error>> + Unpin + Send,
     {
-        let mut batches = entries.ready_chunks(BATCH);
-        while let Some(batch) = batches.next().await {
-            let batch = batch.into_iter().collect::<Result<Vec<Item>, _>>()?;
+        while let Some(first) = entries.next().await {
+            // What is there already, and no room for what is not: most batches are of one entry.
+            let mut batch = vec![first?];
+            while batch.len() < BATCH
+                && let Some(Some(next)) = entries.next().now_or_never()
+            {
+                batch.push(next?);
+            }
             self.run(move |core| core.apply_batch(batch)).await?;
         }
         Ok(())

@@ -3,7 +3,8 @@
 //! 1. Every change of leadership reaches the machine (its end from here, its beginning from applying).
 //! 2. A joint configuration that nobody is working on is finished by the leader.
 //! 3. A replica that stops by itself says why.
-//! 4. A replica that rests is looked at when something changes, and not before.
+//! 4. A replica that rests is looked at when something changes, and not before, but for the comparison that its last entries have
+//!    still to come: that wakes it once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
         let look = async {
             if replica.rest.is_awake() {
                 tokio::time::sleep(LOOK.min(patience.look())).await;
+            } else if patience.compares(&replica) {
+                _ = tokio::time::timeout(patience.checkpoint, replica.woken.notified()).await;
             } else {
                 replica.woken.notified().await;
             }
@@ -91,6 +94,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// Are there entries of the machine of which nobody has been told yet where they led?
+    fn compares(&self, replica: &Replica) -> bool {
+        !self.checkpoint.is_zero() && replica.core.wants_checkpoint()
+    }
+
     /// How often to look whether it is over.
     fn look(&self) -> Duration {
         if self.rest.is_zero() { LOOK } else { self.rest }
@@ -124,12 +132,14 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
         *idle = Idle { applied, touched, since: Instant::now() };
     }
     let idle_for = idle.since.elapsed();
-    let compares = !patience.checkpoint.is_zero() && replica.core.wants_checkpoint();
-    if compares && idle_for >= patience.checkpoint {
+    if patience.compares(replica) && idle_for >= patience.checkpoint {
         idle.since = Instant::now();
+        replica.wake();
         // Without waiting: if it is not committed there will be another.
-        let _ = raft.client_write_ff(Command::Checkpoint, None).await;
-    } else if !compares && !patience.rest.is_zero() && idle_for >= patience.rest {
+        if replica.renew(LOOK * 4).await {
+            let _ = raft.client_write_ff(Command::Checkpoint, None).await;
+        }
+    } else if !patience.rest.is_zero() && idle_for >= patience.rest {
         offer(replica.core.node, replica, None);
     }
 }

@@ -312,3 +312,18 @@ pub fn run(test: impl Future<Output = ()>) {
 pub fn acknowledged(result: &Result<pando_raft::Committed, ProposeError>) -> bool {
     result.is_ok()
 }
+
+/// A node ends, and the others are told so.
+pub async fn ends(cluster: &mut Cluster, node: u32) {
+    cluster.close(node).await;
+    cluster.nodes.values().for_each(|groups| groups.peer_down(NodeId(node)));
+}
+
+/// A node is there again, and there are sessions.
+pub async fn comes_back(cluster: &mut Cluster, node: u32) {
+    cluster.open(node).await;
+    for other in cluster.ids().into_iter().filter(|other| other.0 != node) {
+        cluster.nodes[&other.0].peer_up(NodeId(node));
+        cluster.nodes[&node].peer_up(other);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pando_raft::{Config, GroupId, NodeId};
 
-use crate::harness::{Cluster, eventually, group, put, run};
+use crate::harness::{Cluster, comes_back, ends, eventually, group, put, run};
 
 const ALL: [u32; 3] = [1, 2, 3];
 
@@ -32,21 +32,6 @@ async fn many_at_rest(cluster: &Cluster) -> Vec<GroupId> {
     groups
 }
 
-/// A node ends, and the others are told so.
-async fn ends(cluster: &mut Cluster, node: u32) {
-    cluster.close(node).await;
-    cluster.nodes.values().for_each(|groups| groups.peer_down(NodeId(node)));
-}
-
-/// A node is there again, and there are sessions.
-async fn comes_back(cluster: &mut Cluster, node: u32) {
-    cluster.open(node).await;
-    for other in cluster.ids().into_iter().filter(|other| other.0 != node) {
-        cluster.nodes[&other.0].peer_up(NodeId(node));
-        cluster.nodes[&node].peer_up(other);
-    }
-}
-
 #[test]
 fn groups_in_which_nothing_happens_send_nothing_at_all() {
     run(async {
@@ -67,6 +52,28 @@ fn groups_in_which_nothing_happens_send_nothing_at_all() {
         for g in &groups {
             rests(&cluster, *g, &ALL).await;
         }
+    });
+}
+
+#[test]
+fn a_group_that_rests_takes_an_entry_without_waiting_for_a_heartbeat() {
+    const HEARTBEAT: Duration = Duration::from_secs(1);
+    let rarely = |config: &mut Config| {
+        soon(config);
+        (config.heartbeat, config.election_min, config.election_max) = (HEARTBEAT, HEARTBEAT * 4, HEARTBEAT * 8);
+    };
+    run(async move {
+        let cluster = Cluster::start(1..=3, rarely).await;
+        let groups = many_at_rest(&cluster).await;
+        let mut took = Vec::new();
+        for g in groups {
+            let leader = cluster.nodes[&1].status(g).unwrap().leader.expect("a leader");
+            let began = Instant::now();
+            put(&cluster.nodes[&leader.0], g, 1).await;
+            took.push(began.elapsed());
+        }
+        took.sort();
+        assert!(took[took.len() / 2] < HEARTBEAT / 4, "{took:?}");
     });
 }
 

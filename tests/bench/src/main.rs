@@ -174,6 +174,8 @@ fn main() -> ExitCode {
         failed: Vec::new(),
     };
     eprintln!("load before: {before}");
+    // As a node does.
+    pando_actors::small_pages().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(measure(&mut bench, orders.files.plots.is_some()));
     let after = machine::load();

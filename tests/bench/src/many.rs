@@ -31,7 +31,8 @@ pub async fn measure(bench: &mut Bench) {
     if !bench.figures.wants(&["groups"]) {
         return;
     }
-    let groups = if bench.effort.quick { 200 } else { 10_000 };
+    let groups =
+        std::env::var("G").ok().and_then(|g| g.parse().ok()).unwrap_or(if bench.effort.quick { 200 } else { 10_000 });
     let shown = crate::figures::count(groups);
     let realm = Realm::start(3).await;
     let began = Instant::now();

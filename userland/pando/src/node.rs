@@ -32,6 +32,9 @@ pub fn run(args: &NodeArgs) -> Result<u8, Failure> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .try_init();
+    if let Err(e) = pando_kernel::small_pages() {
+        tracing::debug!(%e, "memory comes in whatever pages the system likes");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("pando-io")
