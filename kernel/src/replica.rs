@@ -539,6 +539,12 @@ impl Machine for Replica {
 }
 
 impl Replica {
+    /// Flips a bit in the guest's memory, for tests. `false`: it has none in use.
+    #[doc(hidden)]
+    pub fn flip(&mut self, bit: u8) -> bool {
+        self.living.as_mut().is_some_and(|living| living.actor.flip(bit))
+    }
+
     /// The guest, for what only looks.
     pub fn guest(&self) -> Option<&dyn Guest> {
         self.living.as_ref().map(|l| &l.actor as &dyn Guest)

@@ -4,6 +4,7 @@ mod copy;
 mod members;
 mod node;
 mod propose;
+pub(crate) mod rebuild;
 pub(crate) mod rest;
 mod serve;
 

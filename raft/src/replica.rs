@@ -5,7 +5,7 @@
 //!
 //! 1. The machine is touched only under `slot`, and `slot` is never held across an await or on a
 //!    thread that the network needs; [`Core::hear`], [`Core::applied`] and the members never take it.
-//! 2. A fenced replica applies nothing.
+//! 2. A fenced replica applies nothing. It is replaced by one with another [`Core`] once it is rebuilt ([`crate::groups`]).
 //! 3. `role(true, t)` is told when the blank entry of term `t` is applied, if this node still leads.
 
 pub(crate) mod apply;
@@ -34,6 +34,7 @@ use crate::disk::log::GroupLog;
 use crate::disk::snapshots::Snapshots;
 use crate::disk::snapshots::incoming::Incoming;
 use crate::entry::GroupId;
+use crate::groups::rebuild::Loan;
 use crate::machine::Machine;
 use crate::net::Link;
 use crate::status::{Role, Status};
@@ -46,8 +47,12 @@ pub(crate) type GroupRaft = Raft<Types, Replicated>;
 /// What a replica asks of its node.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// Fence the replica here.
-    Fence { group: GroupId, why: String },
+    /// Fence the replica here: it was found wrong at this index.
+    Fence { group: GroupId, index: u64, why: String },
+    /// The replica here was fenced before the boot, and perhaps rebuilt.
+    Resume { group: GroupId },
+    /// A replica that was fenced agrees with the majority again.
+    Mended { group: GroupId, node: u64 },
     /// Another replica is in the minority.
     Minority { group: GroupId, node: u64, why: String },
     /// Another replica no longer has what it acknowledged.
@@ -76,6 +81,9 @@ pub(crate) struct Core {
     heard: Mutex<Heard>,
     halted: Mutex<Option<String>>,
     fenced: AtomicBool,
+    fenced_at: AtomicU64,
+    /// Why this replica, or the one before it that it was rebuilt from the others for, was fenced; until it agrees again.
+    mending: Mutex<Option<String>>,
     /// Whether snapshots may no longer be saved; held while one is.
     saved_last: Mutex<bool>,
 }
@@ -103,6 +111,8 @@ struct Heard {
     words: Attestations,
     attested: u64,
     minority: BTreeMap<u64, String>,
+    /// Of these, those that know it themselves, and whether they say that they are being rebuilt.
+    aware: BTreeMap<u64, bool>,
     split: bool,
 }
 
@@ -143,6 +153,8 @@ impl Core {
             heard: Mutex::default(),
             halted: Mutex::new(None),
             fenced: AtomicBool::new(false),
+            fenced_at: AtomicU64::new(0),
+            mending: Mutex::new(None),
             saved_last: Mutex::new(false),
         }
     }
@@ -157,9 +169,19 @@ impl Core {
         self.applied.subscribe()
     }
 
-    /// Entries of the machine stand behind the last agreed index.
+    /// Entries of the machine stand behind the last agreed index; or a replica was found wrong there and has not said that it
+    /// knows, for what it should have heard was lost.
     pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.worked.load(Ordering::Relaxed) > self.agreed.load(Ordering::Relaxed)
+        let unaware = || {
+            let heard = self.heard.lock();
+            heard.minority.keys().any(|node| !heard.aware.contains_key(node))
+        };
+        self.worked.load(Ordering::Relaxed) > self.agreed.load(Ordering::Relaxed) || unaware()
+    }
+
+    /// The last agreed index at which a majority of the voters was seen to have this replica's chain.
+    pub(crate) fn attested(&self) -> u64 {
+        self.heard.lock().attested
     }
 
     /// Why nothing more is applied here.
@@ -177,6 +199,34 @@ impl Core {
         if fenced {
             self.fenced.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// It was found fenced on the disk, since this index.
+    pub(crate) fn was_fenced(&self, index: u64, why: &str) {
+        self.fenced_at.store(index, Ordering::Relaxed);
+        self.halt(why, true);
+    }
+
+    /// What a fenced replica says to the others.
+    pub(crate) fn fence_packet(&self, rebuilding: bool) -> Packet {
+        let why = self.halted().unwrap_or_default();
+        Packet::Fenced { group: self.group.0, index: self.fenced_at.load(Ordering::Relaxed), why, rebuilding }
+    }
+
+    /// A fenced replica stays so, for this reason.
+    pub(crate) fn give_up(&self, why: &str) {
+        *self.halted.lock() = Some(why.to_string());
+        *self.mending.lock() = None;
+    }
+
+    /// From now on it is being rebuilt, until it agrees again.
+    pub(crate) fn mend(&self, why: &str) {
+        *self.mending.lock() = Some(why.to_string());
+    }
+
+    /// Why it has been fenced, if it has not agreed since.
+    pub(crate) fn mending(&self) -> Option<String> {
+        self.mending.lock().clone()
     }
 
     /// Looks into the machine between two entries.
@@ -197,6 +247,14 @@ impl Core {
     pub(crate) fn follow(&self, term: u64, learner: bool) {
         let mut slot = self.slot.lock();
         if learner || self.leads().is_none() {
+            slot.tell(false, term);
+        }
+    }
+
+    /// It has ended while it led: tells the machine. Blocks.
+    pub(crate) fn depose(&self) {
+        let mut slot = self.slot.lock();
+        if let Some((true, term)) = slot.told {
             slot.tell(false, term);
         }
     }
@@ -259,16 +317,28 @@ impl Core {
         for finding in heard.words.hear(index, from, word, &voters) {
             let notice = match finding {
                 Finding::Agrees { node, index } => {
-                    heard.minority.remove(&node);
-                    if node == self.node {
+                    let mended = if node == self.node {
                         heard.attested = heard.attested.max(index);
+                        self.mending.lock().take().is_some()
+                    } else {
+                        heard.aware.remove(&node);
+                        heard.minority.remove(&node).is_some()
+                    };
+                    if !mended {
+                        continue;
                     }
-                    continue;
+                    // What it said before counts no more, whoever is late with a word about it.
+                    heard.words.mended(node, index);
+                    Notice::Mended { group: self.group, node }
                 }
-                Finding::Minority { node, why, .. } if node == self.node => {
+                Finding::Minority { node, index, why } if node == self.node => {
+                    if self.is_fenced() {
+                        continue;
+                    }
                     // At once, so that not one more entry is applied; the node does the rest.
-                    self.halt(&why, true);
-                    Notice::Fence { group: self.group, why }
+                    self.mend(&why);
+                    self.was_fenced(index, &why);
+                    Notice::Fence { group: self.group, index, why }
                 }
                 Finding::Minority { node, why, .. } => {
                     if heard.minority.insert(node, why.clone()).is_some() {
@@ -288,9 +358,14 @@ impl Core {
         }
     }
 
-    /// Notes that another replica fenced itself; whether that is news.
-    pub(crate) fn note_fenced(&self, node: u64, why: &str) -> bool {
-        self.heard.lock().minority.insert(node, why.to_string()).is_none()
+    /// Notes that another replica is fenced since an index, and whether it is being rebuilt. Is that news?
+    pub(crate) fn note_fenced(&self, node: u64, index: u64, why: &str, rebuilding: bool) -> bool {
+        let mut heard = self.heard.lock();
+        if heard.words.is_old(node, index) {
+            return false;
+        }
+        let changed = (heard.aware.insert(node, rebuilding) == Some(true)) != rebuilding;
+        heard.minority.insert(node, why.to_string()).is_none_or(|before| before != why) || changed
     }
 }
 
@@ -323,6 +398,8 @@ pub(crate) struct Replica {
     pub(crate) ending: AtomicBool,
     /// A snapshot that is coming in.
     pub(crate) incoming: Arc<Mutex<Option<Incoming>>>,
+    /// The snapshot that others may fetch here.
+    pub(crate) loan: Loan,
     pub(crate) rest: Rest,
     /// Told whenever it wakes.
     pub(crate) woken: Notify,
@@ -353,6 +430,7 @@ impl Replica {
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Arc::default(),
+            loan: Loan::default(),
             rest: Rest::new(fresh),
             woken: Notify::new(),
             touched: AtomicU64::new(0),
@@ -425,10 +503,13 @@ impl Replica {
             let members = core.members.lock();
             ((members.voters.clone(), members.all.clone()), members.chain, members.seated_at)
         };
-        let (attested, fenced_peers) = {
+        let (attested, rebuilding_peers, fenced_peers) = {
             let heard = core.heard.lock();
             let peers = heard.minority.iter().filter(|(n, _)| **n != core.node);
-            (heard.attested, peers.map(|(n, why)| (NodeId(*n as u32), why.clone())).collect())
+            let (rebuilding, fenced): (Vec<_>, Vec<_>) = peers
+                .map(|(n, why)| (NodeId(*n as u32), why.clone()))
+                .partition(|(n, _)| heard.aware.get(&u64::from(n.0)) == Some(&true));
+            (heard.attested, rebuilding, fenced)
         };
         let nodes = |set: &BTreeSet<u64>| set.iter().map(|n| NodeId(*n as u32)).collect::<Vec<_>>();
         let mut status = Status {
@@ -448,7 +529,9 @@ impl Replica {
             root_index: chain.root_index,
             attested,
             fenced,
+            rebuilding: core.mending(),
             fenced_peers,
+            rebuilding_peers,
             stopped: halted,
             resting: self.rest.spot().is_some(),
         };

@@ -74,6 +74,22 @@ fn what_seeds_have_found_stays_mended() {
 }
 
 #[test]
+fn a_bit_that_flips_in_a_replicas_memory_is_found_and_mended_whatever_else_goes_wrong() {
+    let (mut flipped, mut mended, mut wrong) = (0, 0, Vec::new());
+    for seed in 7_000.. {
+        let report = run(Options { seed, storm: None });
+        wrong.extend(report.found.into_iter().map(|text| format!("seed {seed}: {text}")));
+        (flipped, mended) = (flipped + report.flips.0, mended + report.flips.1);
+        if mended >= 10 || seed == 7_150 {
+            break;
+        }
+    }
+    println!("{flipped} bits have flipped, {mended} were found and mended");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(mended >= 10, "of {flipped} bits {mended} were found and mended");
+}
+
+#[test]
 fn another_seed_is_another_run() {
     let traces: std::collections::BTreeSet<u64> =
         (1..=4).map(|seed| run(Options { seed, storm: None }).trace.hash()).collect();

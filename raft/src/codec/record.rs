@@ -145,6 +145,22 @@ pub(crate) fn decode_entry(bytes: &[u8]) -> Result<LogEntry, Malformed> {
     decode::<LogRecord>("log entry", bytes, LOG_RECORD_BYTES_MAX)?.into_entry()
 }
 
+/// How a replica on this disk was fenced last.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) struct FenceRecord {
+    /// Where it was found wrong.
+    pub(crate) index: u64,
+    /// Where that began: the first of `times`.
+    pub(crate) since: u64,
+    /// How often it was fenced since then.
+    pub(crate) times: u32,
+    pub(crate) why: String,
+    /// It has agreed with the majority since.
+    pub(crate) mended: bool,
+    /// The members of the group, as far as was known here.
+    pub(crate) members: Vec<u64>,
+}
+
 /// A group that has a replica on this disk.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub(crate) struct GroupRecord {

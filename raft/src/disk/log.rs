@@ -361,11 +361,23 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.cut_after(last);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.drop_upto(upto);
+        Ok(())
+    }
+}
+
+impl GroupLog {
+    fn cut_after(&self, last: Option<LogId>) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         let end = last.map_or(0, |id| id.index + 1).max(state.start());
         if end >= state.end() {
-            return Ok(());
+            return;
         }
         while state.tail.back().is_some_and(|held| held.entry.log_id.index >= end) {
             if let Some(held) = state.tail.pop_back() {
@@ -377,14 +389,13 @@ impl RaftLogStorage<Types> for GroupLog {
         // Unsynced is enough: the entries cut off were never acknowledged under the vote that cuts
         // them, and the append that follows is behind this in the queue.
         shared.disk.appender.write_lazy(vec![Item::Put(shared.region, KEY_CUT.to_vec(), encode(&end))]);
-        Ok(())
     }
 
-    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+    fn drop_upto(&self, upto: LogId) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         if state.purged >= Some(upto) {
-            return Ok(());
+            return;
         }
         state.purged = Some(upto);
         state.last = state.last.max(Some(upto));
@@ -396,7 +407,25 @@ impl RaftLogStorage<Types> for GroupLog {
             Item::Put(shared.region, KEY_PURGED.to_vec(), encode(&LogIdRecord::from(upto))),
             Item::Compact(shared.region, upto.index + 2),
         ]);
+    }
+
+    /// Has the log go on behind a committed position, of which a snapshot is on the disk. What it has up to there goes; what it
+    /// has behind it stays, unless it never was the history's. Blocks. Nobody else must use this log.
+    pub(crate) fn begin_after(&self, at: LogId) -> io::Result<()> {
+        let purged = self.shared.state.lock().purged;
+        let same =
+            purged == Some(at) || self.read(at.index, at.index + 1, None)?.first().is_some_and(|e| e.log_id == at);
+        if !same {
+            // It ends before there, or what it has there was never committed, and so nothing was that comes after it.
+            self.cut_after(purged);
+        }
+        self.drop_upto(at);
         Ok(())
+    }
+
+    /// The last index that is not in the log any more, but in a snapshot; 0: none, or that one.
+    pub(crate) fn purged(&self) -> u64 {
+        self.shared.state.lock().purged.map_or(0, |id| id.index)
     }
 }
 

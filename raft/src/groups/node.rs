@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::codec::record::{GroupRecord, VoteRecord};
-use crate::codec::wire::{Answer, Ask, Packet};
+use crate::codec::wire::{Answer, Ask};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
@@ -56,7 +56,7 @@ pub(crate) struct Node {
     raft: Arc<openraft::Config>,
     notices: mpsc::UnboundedSender<Notice>,
     replicas: RwLock<BTreeMap<GroupId, Arc<Replica>>>,
-    beginning: tokio::sync::Mutex<()>,
+    pub(super) beginning: tokio::sync::Mutex<()>,
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
@@ -174,7 +174,12 @@ impl Node {
 
     /// Starts the replica of a record, from what the disk has.
     /// `fresh`: it was here before the boot, and its group may rest.
-    async fn begin(&self, group: GroupId, record: &GroupRecord, fresh: bool) -> Result<Arc<Replica>, String> {
+    pub(super) async fn begin(
+        &self,
+        group: GroupId,
+        record: &GroupRecord,
+        fresh: bool,
+    ) -> Result<Arc<Replica>, String> {
         let log = GroupLog::open(self.disk.clone(), record.region).map_err(|e| e.to_string())?;
         let seed = Seed {
             group,
@@ -187,10 +192,11 @@ impl Node {
             machine: self.machines.make(group),
         };
         let core = Arc::new(Core::new(seed));
+        let how = self.fence_of(group);
         let replica = if let Some(why) = &record.fenced {
-            core.halt(why, true);
+            core.was_fenced(how.as_ref().map_or(0, |how| how.index), why);
             // Who the others were, as far as is known, so that proposals made here can go to them.
-            core.assume_members(&record.founders);
+            core.assume_members(how.as_ref().map_or(&record.founders, |how| &how.members));
             Replica::new(core, None, fresh, record.joining)
         } else {
             let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
@@ -215,6 +221,10 @@ impl Node {
         };
         let replica = Arc::new(replica);
         self.replicas.write().insert(group, replica.clone());
+        if record.fenced.is_some() || how.is_some_and(|how| !how.mended) {
+            // The node is closing if nobody listens.
+            let _ = self.notices.send(Notice::Resume { group });
+        }
         let patience = Patience { checkpoint: self.config.checkpoint_idle, rest: self.config.rest_idle };
         self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
         Ok(replica)
@@ -344,22 +354,26 @@ impl Node {
         }
     }
 
-    async fn notice(&self, notice: Notice) {
+    async fn notice(self: &Arc<Self>, notice: Notice) {
         match notice {
-            Notice::Fence { group, why } => {
-                let Some(replica) = self.replica(group) else { return };
-                if replica.ending.load(Ordering::Relaxed) {
-                    return;
+            Notice::Fence { group, index, why } => {
+                if let Some(replica) = self.replica(group).filter(|replica| replica.core.is_fenced()) {
+                    self.fence(replica, index, why).await;
                 }
-                tracing::error!(%group, %why, "the replica here is fenced");
-                if let Err(e) = self.disk.fence_group(group, &why).await {
-                    tracing::error!(%group, %e, "the fence could not be written");
+            }
+            Notice::Resume { group } => {
+                if let Some(replica) = self.replica(group) {
+                    self.resume(replica);
                 }
-                for to in replica.core.member_nodes() {
-                    self.link.send(to, &Packet::Fenced { group: group.0, why: why.clone() }, false);
+            }
+            Notice::Mended { group, node } => {
+                tracing::info!(%group, node, "a replica that was fenced agrees again");
+                let _ = self.events.send(GroupEvent::Mended { group, node: NodeId(node as u32) });
+                if node == self.id
+                    && let Err(e) = self.disk.mend_group(group).await
+                {
+                    tracing::warn!(%group, %e, "that the replica here agrees again could not be written");
                 }
-                let _ = self.events.send(GroupEvent::Fenced { group, node: self.config.node, why });
-                replica.end().await;
             }
             Notice::Minority { group, node, why } => {
                 tracing::error!(%group, node, %why, "a replica disagrees with the majority");
@@ -371,7 +385,7 @@ impl Node {
                     "its log has lost entries that it had acknowledged, up to index {index}: take it out of the \
                      voters and let it join again under a new number"
                 );
-                if replica.core.note_fenced(node, &why) {
+                if replica.core.note_fenced(node, u64::MAX, &why, false) {
                     tracing::error!(%group, node, %why, "a replica lost acknowledged entries");
                     let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
                 }
@@ -428,6 +442,7 @@ async fn keep_house(node: Weak<Node>, mut inbox: mpsc::UnboundedReceiver<Notice>
                 if node.closed.load(Ordering::Relaxed) {
                     return;
                 }
+                node.all().iter().for_each(|replica| replica.loan.expire());
                 let disk = node.disk.clone();
                 match blocking(move || disk.purge()).await {
                     // The engine panics when a sync fails.

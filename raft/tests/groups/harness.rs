@@ -27,8 +27,8 @@ pub struct Journal {
     pub lines: Vec<Vec<u8>>,
     pub seen: BTreeSet<(u64, u64)>,
     pub roles: Vec<(bool, u64)>,
-    /// Payloads from which this node's copy goes wrong.
-    pub sick: Option<Vec<u8>>,
+    /// This node's copy goes wrong with every entry.
+    pub sick: bool,
     pub panics_on: Option<Vec<u8>>,
     pub slow: Duration,
 }
@@ -50,7 +50,7 @@ impl Machine for Journal {
         assert!(self.panics_on.as_ref() != Some(&entry.payload), "told to panic");
         if self.seen.insert((entry.incarnation, entry.seq)) {
             self.lines.push(entry.payload.clone());
-            if self.sick.as_ref() == Some(&entry.payload) {
+            if self.sick {
                 self.lines.push(b"a flipped bit".to_vec());
             }
         }
@@ -103,7 +103,7 @@ impl Machine for Journal {
 /// What machines of one node are made with.
 #[derive(Clone, Default)]
 pub struct Plan {
-    pub sick: Option<Vec<u8>>,
+    pub sick: bool,
     pub panics_on: Option<Vec<u8>>,
 }
 

@@ -3,6 +3,7 @@
 mod failures;
 mod harness;
 mod members;
+mod rebuild;
 mod rest;
 mod storage;
 
