@@ -63,6 +63,11 @@ impl Attestations {
         }
     }
 
+    /// Has this replica said what it has there?
+    pub(crate) fn has_spoken(&self, index: u64, node: u64) -> bool {
+        self.words.get(&index).is_some_and(|words| words.contains_key(&node))
+    }
+
     /// Is that of before the replica was mended?
     pub(crate) fn is_old(&self, node: u64, index: u64) -> bool {
         self.since.get(&node).is_some_and(|since| index < *since)

@@ -73,6 +73,7 @@ fn records() -> Vec<LogRecord> {
     let payloads = [
         PayloadRecord::Blank,
         PayloadRecord::Checkpoint,
+        PayloadRecord::Skip { index: 2 },
         PayloadRecord::Entry(entry()),
         PayloadRecord::Membership(membership()),
     ];
@@ -94,6 +95,8 @@ fn packets() -> Vec<Packet> {
         answer(Answer::Voted { vote: vote(), granted: true, last: Some(at(4)) }),
         answer(Answer::Committed { index: 9, term: 3, outcome: vec![2; 30] }),
         answer(Answer::Fenced { why: "another root".into() }),
+        ask(Ask::Fate { index: 64 }),
+        answer(Answer::Fate { deadly: true, applied: false }),
         ask(Ask::Lend { least: 64 }),
         ask(Ask::LentManifest { image: [3; 32], offset: 40 }),
         ask(Ask::LentParts { image: [3; 32], parts: vec![2, 5, 9] }),

@@ -4,6 +4,7 @@
 //! LOCK                   held while open
 //! log/                   the log engine: region 1 is ours, one region per group from 2 on
 //! snapshots/             the current snapshots of groups, see [`snapshots`]
+//! APPLYING               what is being applied, see [`applying`]
 //! ```
 //!
 //! 1. Nothing in the folder is opened before the lock is held.
@@ -11,6 +12,7 @@
 //! 3. A region number is never used again.
 
 pub(crate) mod appender;
+pub(crate) mod applying;
 mod engine_files;
 pub(crate) mod log;
 mod reading;
@@ -34,6 +36,7 @@ use crate::entry::GroupId;
 use crate::error::OpenError;
 use crate::files::SystemFiles;
 use appender::{Appender, Item};
+use applying::Applying;
 use engine_files::EngineFiles;
 use reading::Reading;
 use snapshots::Snapshots;
@@ -58,6 +61,7 @@ pub(crate) struct Disk {
     engine: RwLock<Option<Arc<Engine>>>,
     pub(crate) appender: Appender,
     pub(crate) snapshots: Snapshots,
+    pub(crate) applying: Applying,
     fatal: Fatal,
     book: Mutex<Book>,
     lock: Mutex<Option<File>>,
@@ -116,6 +120,8 @@ impl Disk {
         let lock = lock(dir)?;
         let files = config.files.clone().unwrap_or_else(|| Arc::new(SystemFiles));
         let snapshots = Snapshots::open(dir.join("snapshots"), files)?;
+        let path = dir.join("APPLYING");
+        let applying = Applying::open(&path, config.files.is_none()).map_err(io_error("open", &path))?;
         let log = dir.join("log");
         let engine = open_engine(config, &log)?;
         let book = read_book(&engine, config.node, dir)?;
@@ -128,6 +134,7 @@ impl Disk {
             engine: RwLock::new(Some(engine)),
             appender,
             snapshots,
+            applying,
             fatal: config.fatal.clone(),
             book: Mutex::new(book),
             lock: Mutex::new(Some(lock)),
@@ -245,7 +252,7 @@ impl Disk {
     /// Deletes the group's log, its record and its snapshot. Of a group that goes on, what was `voted` for stays known: if
     /// the node joins again it must not vote otherwise in the same term.
     pub(crate) async fn remove_group(&self, group: GroupId, voted: Option<VoteRecord>) -> std::io::Result<()> {
-        let write = {
+        let (write, region) = {
             let mut book = self.book.lock();
             let Some(record) = book.groups.remove(&group) else { return Ok(()) };
             let vote = match voted {
@@ -256,14 +263,16 @@ impl Disk {
                 }
                 None => Item::Delete(REGION_META, vote_key(group)),
             };
-            self.appender.write(vec![
+            let items = vec![
                 Item::Clean(record.region),
                 Item::Delete(REGION_META, group_key(group)),
                 Item::Delete(REGION_META, fence_key(group)),
                 vote,
-            ])
+            ];
+            (self.appender.write(items), record.region)
         };
         write.await?;
+        self.applying.forget(region)?;
         self.snapshots.remove(group)
     }
 

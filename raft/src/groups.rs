@@ -3,6 +3,7 @@
 mod copy;
 mod members;
 mod node;
+mod poison;
 mod propose;
 pub(crate) mod rebuild;
 pub(crate) mod rest;

@@ -9,6 +9,8 @@
 //! 3. `role(true, t)` is told when the blank entry of term `t` is applied, if this node still leads.
 
 pub(crate) mod apply;
+pub(crate) mod danger;
+mod hear;
 pub(crate) mod rest;
 pub(crate) mod supervise;
 
@@ -26,10 +28,11 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::attest::{Attestations, Finding, Word};
+use crate::attest::Attestations;
 use crate::chain::Chain;
 use crate::codec::wire::Packet;
 use crate::disk::Disk;
+use crate::disk::applying::Place;
 use crate::disk::log::GroupLog;
 use crate::disk::snapshots::Snapshots;
 use crate::disk::snapshots::incoming::Incoming;
@@ -40,6 +43,7 @@ use crate::net::Link;
 use crate::status::{Role, Status};
 use crate::types::{LogId, StoredMembership, Types};
 use apply::Replicated;
+use danger::Danger;
 use rest::{Rest, Spot};
 
 pub(crate) type GroupRaft = Raft<Types, Replicated>;
@@ -49,6 +53,8 @@ pub(crate) type GroupRaft = Raft<Types, Replicated>;
 pub(crate) enum Notice {
     /// Fence the replica here: it was found wrong at this index.
     Fence { group: GroupId, index: u64, why: String },
+    /// An entry is deadly here.
+    Deadly { group: GroupId },
     /// The replica here was fenced before the boot, and perhaps rebuilt.
     Resume { group: GroupId },
     /// A replica that was fenced agrees with the majority again.
@@ -77,6 +83,8 @@ pub(crate) struct Core {
     /// The last agreed index, and the last index with an entry of the machine.
     agreed: AtomicU64,
     worked: AtomicU64,
+    /// Up to where entries of the machine stood at the last comparison that was only for lost words, and how many those were.
+    again: Mutex<(u64, u32)>,
     members: Mutex<Members>,
     heard: Mutex<Heard>,
     halted: Mutex<Option<String>>,
@@ -86,6 +94,7 @@ pub(crate) struct Core {
     mending: Mutex<Option<String>>,
     /// Whether snapshots may no longer be saved; held while one is.
     saved_last: Mutex<bool>,
+    pub(crate) danger: Danger,
 }
 
 /// The machine and what is true of it at its last applied entry.
@@ -126,6 +135,7 @@ pub(crate) struct Seed {
     pub(crate) attest_every: u64,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) machine: Box<dyn Machine>,
+    pub(crate) place: Place,
 }
 
 impl Core {
@@ -149,6 +159,7 @@ impl Core {
             applied: watch::Sender::new(0),
             agreed: AtomicU64::new(0),
             worked: AtomicU64::new(0),
+            again: Mutex::new((0, 0)),
             members: Mutex::default(),
             heard: Mutex::default(),
             halted: Mutex::new(None),
@@ -156,6 +167,7 @@ impl Core {
             fenced_at: AtomicU64::new(0),
             mending: Mutex::new(None),
             saved_last: Mutex::new(false),
+            danger: Danger::new(seed.place),
         }
     }
 
@@ -167,16 +179,6 @@ impl Core {
     /// Wakes when more is applied.
     pub(crate) fn watch_applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
-    }
-
-    /// Entries of the machine stand behind the last agreed index; or a replica was found wrong there and has not said that it
-    /// knows, for what it should have heard was lost.
-    pub(crate) fn wants_checkpoint(&self) -> bool {
-        let unaware = || {
-            let heard = self.heard.lock();
-            heard.minority.keys().any(|node| !heard.aware.contains_key(node))
-        };
-        self.worked.load(Ordering::Relaxed) > self.agreed.load(Ordering::Relaxed) || unaware()
     }
 
     /// The last agreed index at which a majority of the voters was seen to have this replica's chain.
@@ -297,75 +299,6 @@ impl Core {
     /// Whether `node` is a member, as far as applied here.
     pub(crate) fn is_member(&self, node: u64) -> bool {
         self.members.lock().all.contains(&node)
-    }
-
-    /// Says to the others what this replica has, and compares.
-    fn attest(&self, index: u64, word: Word) {
-        let (others, _) = self.others();
-        let packet = Packet::Attest { group: self.group.0, index, chain: word.chain, root: word.root };
-        for to in others {
-            // Lost words are no harm: there is always a next agreed index.
-            self.link.send(to, &packet, false);
-        }
-        self.hear(self.node, index, word);
-    }
-
-    /// Hears what a replica has at an agreed index.
-    pub(crate) fn hear(&self, from: u64, index: u64, word: Word) {
-        let (_, voters) = self.others();
-        let mut heard = self.heard.lock();
-        for finding in heard.words.hear(index, from, word, &voters) {
-            let notice = match finding {
-                Finding::Agrees { node, index } => {
-                    let mended = if node == self.node {
-                        heard.attested = heard.attested.max(index);
-                        self.mending.lock().take().is_some()
-                    } else {
-                        heard.aware.remove(&node);
-                        heard.minority.remove(&node).is_some()
-                    };
-                    if !mended {
-                        continue;
-                    }
-                    // What it said before counts no more, whoever is late with a word about it.
-                    heard.words.mended(node, index);
-                    Notice::Mended { group: self.group, node }
-                }
-                Finding::Minority { node, index, why } if node == self.node => {
-                    if self.is_fenced() {
-                        continue;
-                    }
-                    // At once, so that not one more entry is applied; the node does the rest.
-                    self.mend(&why);
-                    self.was_fenced(index, &why);
-                    Notice::Fence { group: self.group, index, why }
-                }
-                Finding::Minority { node, why, .. } => {
-                    if heard.minority.insert(node, why.clone()).is_some() {
-                        continue;
-                    }
-                    Notice::Minority { group: self.group, node, why }
-                }
-                Finding::Split { index } => {
-                    if std::mem::replace(&mut heard.split, true) {
-                        continue;
-                    }
-                    Notice::Split { group: self.group, index }
-                }
-            };
-            // The node is closing if nobody listens.
-            let _ = self.notices.send(notice);
-        }
-    }
-
-    /// Notes that another replica is fenced since an index, and whether it is being rebuilt. Is that news?
-    pub(crate) fn note_fenced(&self, node: u64, index: u64, why: &str, rebuilding: bool) -> bool {
-        let mut heard = self.heard.lock();
-        if heard.words.is_old(node, index) {
-            return false;
-        }
-        let changed = (heard.aware.insert(node, rebuilding) == Some(true)) != rebuilding;
-        heard.minority.insert(node, why.to_string()).is_none_or(|before| before != why) || changed
     }
 }
 
@@ -558,6 +491,7 @@ impl Replica {
     /// Ends openraft here.
     pub(crate) async fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
+        self.core.danger.end();
         if let Some(raft) = &self.raft {
             // It can only fail because it has ended already.
             let _ = raft.shutdown().await;

@@ -34,6 +34,8 @@ const LOG_TAIL_BYTES: u64 = 6_000;
 pub struct Realm {
     genesis: Genesis,
     nodes: BTreeMap<u32, Child>,
+    /// What nodes find in their environment.
+    set: Vec<(String, String)>,
     // Goes after the processes that write there.
     folder: TempDir,
     _turn: Turn,
@@ -53,14 +55,19 @@ impl Realm {
         let turn = Turn::take();
         let folder = tempfile::Builder::new().prefix("pando-test-").tempdir().expect("a temporary folder");
         let genesis = Genesis::found(folder.path(), count).expect("a realm is founded");
-        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+        Realm { genesis, nodes: BTreeMap::new(), set: Vec::new(), folder, _turn: turn }
     }
 
     /// A realm that is in a folder already. Nothing runs yet.
     pub fn of(folder: TempDir) -> Realm {
         let turn = Turn::take();
         let genesis = Genesis::load(folder.path()).expect("a realm's folder");
-        Realm { genesis, nodes: BTreeMap::new(), folder, _turn: turn }
+        Realm { genesis, nodes: BTreeMap::new(), set: Vec::new(), folder, _turn: turn }
+    }
+
+    /// From now on nodes find this in their environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.set.push((name.to_owned(), value.to_owned()));
     }
 
     /// The data folder.
@@ -139,6 +146,7 @@ impl Realm {
             .args(words)
             .arg("--with-parent")
             .env_remove("PANDO_DATA")
+            .envs(self.set.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a second handle to the log"))
             .stderr(log)

@@ -143,6 +143,10 @@ pub(crate) enum Ask {
     },
     /// To a leader: have the replicas compared.
     Compare,
+    /// What became of this entry where you are?
+    Fate {
+        index: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -207,6 +211,11 @@ pub(crate) enum Answer {
     },
     LentParts {
         parts: Vec<(u32, Vec<u8>)>,
+    },
+    /// The process has died of it twice; or it was applied.
+    Fate {
+        deadly: bool,
+        applied: bool,
     },
 }
 

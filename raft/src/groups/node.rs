@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
+use super::poison::decide;
 use crate::codec::record::{GroupRecord, VoteRecord};
 use crate::codec::wire::{Answer, Ask};
 use crate::config::Config;
@@ -190,8 +191,10 @@ impl Node {
             attest_every: self.config.attest_every,
             notices: self.notices.clone(),
             machine: self.machines.make(group),
+            place: self.disk.applying.place(record.region),
         };
         let core = Arc::new(Core::new(seed));
+        core.log.suspect(core.danger.deadly());
         let how = self.fence_of(group);
         let replica = if let Some(why) = &record.fenced {
             core.was_fenced(how.as_ref().map_or(0, |how| how.index), why);
@@ -221,6 +224,9 @@ impl Node {
         };
         let replica = Arc::new(replica);
         self.replicas.write().insert(group, replica.clone());
+        if replica.core.danger.deadly().is_some() && replica.raft.is_some() {
+            let _ = self.notices.send(Notice::Deadly { group });
+        }
         if record.fenced.is_some() || how.is_some_and(|how| !how.mended) {
             // The node is closing if nobody listens.
             let _ = self.notices.send(Notice::Resume { group });
@@ -359,6 +365,13 @@ impl Node {
             Notice::Fence { group, index, why } => {
                 if let Some(replica) = self.replica(group).filter(|replica| replica.core.is_fenced()) {
                     self.fence(replica, index, why).await;
+                }
+            }
+            Notice::Deadly { group } => {
+                if let Some(replica) = self.replica(group)
+                    && let Some(index) = replica.core.danger.deadly()
+                {
+                    self.runtime.spawn(decide(Arc::downgrade(self), replica, index));
                 }
             }
             Notice::Resume { group } => {

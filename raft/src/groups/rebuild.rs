@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::node::Node;
-use super::serve::{position, stopped};
+use super::serve::{position, read_index, stopped};
 use crate::codec::record::{FenceRecord, VoteRecord};
 use crate::codec::wire::{Answer, Ask};
 use crate::disk::snapshots::incoming::{Next, Piece};
@@ -151,7 +151,7 @@ impl Node {
     }
 
     /// Is this the replica here still?
-    fn holds(&self, replica: &Arc<Replica>) -> bool {
+    pub(super) fn holds(&self, replica: &Arc<Replica>) -> bool {
         let same = self.replica(replica.core.group).is_some_and(|now| Arc::ptr_eq(&now, replica));
         same && !self.closed.load(Ordering::Relaxed)
     }
@@ -207,9 +207,23 @@ impl Node {
             return other;
         }
         replica.wake();
+        // One that rested writes nothing before it has heard from a quorum again.
+        _ = read_index(raft, ASK_MAX).await;
         match raft.client_write_ff(Command::Checkpoint, None).await {
             Ok(()) => Answer::Done,
             Err(e) => stopped(e),
+        }
+    }
+
+    /// Has the leader do so, if there is one.
+    async fn have_compared(&self, replica: &Replica) {
+        match (replica.lead().and_then(|lead| lead.leader), replica.running()) {
+            (Some(leader), Some(raft)) if leader == self.id => _ = self.compare(replica, raft).await,
+            (Some(leader), Some(_)) => {
+                // If nobody answers it is asked again.
+                _ = self.link.ask(NodeId(leader as u32), replica.core.group, Ask::Compare, false, ASK_MAX).await;
+            }
+            _ => {}
         }
     }
 
@@ -390,16 +404,10 @@ async fn confirm(node: Weak<Node>, replica: Arc<Replica>) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
         let Some(node) = node.upgrade().filter(|node| node.holds(&replica)) else { return };
-        let Some(raft) = replica.running().filter(|_| replica.core.mending().is_some()) else { return };
-        match replica.lead().and_then(|lead| lead.leader) {
-            Some(leader) if leader == node.id => _ = node.compare(&replica, raft).await,
-            Some(leader) => {
-                let ask = Ask::Compare;
-                // If nobody answers it is asked again.
-                _ = node.link.ask(NodeId(leader as u32), replica.core.group, ask, false, ASK_MAX).await;
-            }
-            None => {}
+        if replica.running().is_none() || replica.core.mending().is_none() {
+            return;
         }
+        node.have_compared(&replica).await;
     }
 }
 

@@ -130,7 +130,7 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         }
         // Who writes or changes wakes it there.
         Ask::Propose { .. } | Ask::ChangeMembers { .. } | Ask::Join => false,
-        Ask::LentManifest { .. } | Ask::LentParts { .. } => false,
+        Ask::LentManifest { .. } | Ask::LentParts { .. } | Ask::Fate { .. } => false,
     };
     let answer = answer(node, &replica, raft, from, ask).await;
     match answer {
@@ -223,6 +223,10 @@ async fn answer(
         }
         Ask::LentParts { image, parts } => Ok(node.lent_parts(replica, image, parts).await),
         Ask::Compare => Ok(node.compare(replica, raft).await),
+        Ask::Fate { index } => {
+            let (deadly, applied) = replica.core.fate(index);
+            Ok(Answer::Fate { deadly, applied })
+        }
     }
 }
 

@@ -127,6 +127,7 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
     let compares = !patience.checkpoint.is_zero() && replica.core.wants_checkpoint();
     if compares && idle_for >= patience.checkpoint {
         idle.since = Instant::now();
+        replica.core.compares();
         // Without waiting: if it is not committed there will be another.
         let _ = raft.client_write_ff(Command::Checkpoint, None).await;
     } else if !compares && !patience.rest.is_zero() && idle_for >= patience.rest {

@@ -3,6 +3,7 @@
 mod failures;
 mod harness;
 mod members;
+mod poison;
 mod rebuild;
 mod rest;
 mod storage;

@@ -32,6 +32,10 @@ enum Step {
         index: u64,
         other: Option<bool>,
     },
+    /// An entry that skips another one.
+    Skip {
+        back: u64,
+    },
     Vote {
         term: u64,
     },
@@ -45,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..80u64).prop_map(|upto| Step::Purge { upto }),
         1 => (1..20u64).prop_map(|gap| Step::Beyond { gap }),
         2 => (0..90u64, prop::option::of(any::<bool>())).prop_map(|(index, other)| Step::BeginAfter { index, other }),
+        2 => (1..30u64).prop_map(|back| Step::Skip { back }),
         1 => (1..9u64).prop_map(|term| Step::Vote { term }),
         1 => Just(Step::Restart),
     ]
@@ -111,6 +116,13 @@ async fn play(steps: Vec<Step>) {
                 (purged, term) = (Some(at), term.max(term_of(&at)));
                 log.begin_after(at).unwrap();
             }
+            Step::Skip { back } => {
+                let Some(index) = end.checked_sub(back) else { continue };
+                let skip = EntryPayload::Normal(Command::Skip { index });
+                let skip = LogEntry { log_id: log_id(term, end), payload: skip };
+                model.insert(end, skip.clone());
+                append(&mut log, vec![skip]).await.unwrap();
+            }
             Step::Vote { term } => {
                 vote = Some(Vote::new(term, 3));
                 log.save_vote(&Vote::new(term, 3)).await.unwrap();
@@ -128,6 +140,11 @@ async fn play(steps: Vec<Step>) {
         assert_eq!(state.last_purged_log_id, purged);
         assert_eq!(state.last_log_id, wanted.last().map(|e| e.log_id).or(purged));
         assert_eq!(log.read_vote().await.unwrap(), vote);
+        for index in model.keys() {
+            let skips =
+                |e: &LogEntry| matches!(e.payload, EntryPayload::Normal(Command::Skip { index: i }) if i == *index);
+            assert_eq!(log.skip_of(*index).is_some(), model.values().any(skips), "{index}");
+        }
         if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
             let (first, end) = (first.log_id.index, last.log_id.index + 1);
             let middle = (first + end) / 2;
