@@ -235,6 +235,15 @@ impl Actor {
         }
     }
 
+    /// Flips a bit of the last byte of its memory, as a cosmic ray would: for tests. `false`: it has none in use.
+    #[doc(hidden)]
+    pub fn flip(&mut self, bit: u8) -> bool {
+        let Form::Hot(hot) = &mut self.form else { return false };
+        let Some(last) = hot.shell.memory_mut().last_mut() else { return false };
+        *last ^= 1 << (bit % 8);
+        true
+    }
+
     /// Bytes of linear memory.
     pub fn memory_bytes(&self) -> u64 {
         match &self.form {

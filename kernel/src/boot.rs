@@ -232,6 +232,12 @@ async fn note_group_events(kernel: Arc<Kernel>) {
             Ok(GroupEvent::Fenced { group, node, why }) => {
                 (group, 1, format!("the replica on {node} is fenced: {why}"))
             }
+            Ok(GroupEvent::Rebuilding { group, node }) => {
+                (group, 2, format!("the replica on {node} is rebuilding from the others"))
+            }
+            Ok(GroupEvent::Mended { group, node }) => {
+                (group, 3, format!("the replica on {node} was rebuilt and agrees with the majority again"))
+            }
             Ok(GroupEvent::Diverged { group, index }) => {
                 (group, 1, format!("replicas disagree at {index} and no majority says which is right"))
             }

@@ -439,7 +439,15 @@ mod tests {
 
     fn message() -> LaneItem {
         let message = pando_actors::Message::bytes(&[0; 100]);
-        item(Input::Message(Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message }))
+        item(Input::Message(Box::new(Delivery {
+            from: at(1),
+            grant: 0,
+            badge: 0,
+            flags: 0,
+            reply: None,
+            key: None,
+            message,
+        })))
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub trait Guest {
 
 impl Guest for pando_actors::Actor {
     fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        #[cfg(feature = "planted")]
+        crate::fail::before_handling(event);
         pando_actors::Actor::handle(self, event, effects)
     }
     fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
@@ -81,6 +83,8 @@ pub struct Stepped {
     pub undone: Option<Box<Exit>>,
     /// Did the guest run?
     pub ran: bool,
+    /// If not: why the event did not reach it.
+    pub refused: Option<Errno>,
     /// Fuel that it took.
     pub fuel: u64,
 }
@@ -422,9 +426,9 @@ impl Process {
             return self.query(guest, &event, moment, effects, actions);
         }
         let stepped = self.run(guest, &event, moment, effects, actions);
-        // Its handles did not fit: a caller was answered, a sender is told.
-        if let (false, None) = (stepped.ran, delivery.reply) {
-            let input = Input::Bounce { status: Errno::FULL.code(), count: 1 };
+        // It did not reach the guest: a caller was answered, a sender is told.
+        if let (Some(errno), None) = (stepped.refused, delivery.reply) {
+            let input = Input::Bounce { status: errno.code(), count: 1 };
             actions.push(Action::Deliver { to: delivery.from, input });
         }
         if !stepped.ran {
@@ -466,7 +470,7 @@ impl Process {
             answer(actions, asked, errno.code(), Box::default(), moment.standing);
         }
         // A query changes nothing, so its fault ends nothing.
-        Stepped { undone: fault, ran: true, fuel: handled.fuel, end: None }
+        Stepped { undone: fault, ran: true, fuel: handled.fuel, ..Stepped::default() }
     }
 
     /// Runs the guest on one event and takes its effects.
@@ -488,7 +492,7 @@ impl Process {
                 let asked = ReplyTo { address: asked.address, token: asked.token };
                 self.answer(asked, errno.code(), Box::default(), moment, actions);
             }
-            return Stepped { ran: false, ..stepped };
+            return Stepped { ran: false, refused: Some(errno), ..stepped };
         }
         let Some(end) = handled.end else {
             self.apply(effects, moment, actions);

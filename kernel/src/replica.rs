@@ -9,7 +9,9 @@
 //! 3. An entry that stands in the log twice (a retried proposal) is applied once and answered twice alike, also when its
 //!    proposer has booted anew in between.
 //! 4. What the group says is part of its state until it was heard.
-//! 5. The epoch (engine, ABI, module, limits) stands in the state; it changes by an entry of the log and by nothing else.
+//! 5. An entry that is skipped, for whoever handles it dies of it, counts as heard and as served, and no guest sees it: who
+//!    waits for an answer hears `TRAPPED`.
+//! 6. The epoch (engine, ABI, module, limits) stands in the state; it changes by an entry of the log and by nothing else.
 
 pub mod entry;
 pub mod heard;
@@ -28,7 +30,7 @@ use lack::fit;
 pub use lack::{LACKS_MODULE, NoModule};
 use pando_abi::planted::{Bug, planted};
 use pando_abi::{ActorId, Address, Errno, ExitKind, Home, ModuleHash, NodeId};
-use pando_actors::{Actor, Effect, Exit, Module};
+use pando_actors::{Actor, Capability, Effect, Event, Exit, Handled, Module};
 use pando_raft::{Applied, Cut, Entry, Machine, Parts};
 
 use crate::{
@@ -103,6 +105,8 @@ pub struct Replica {
     node: NodeId,
     port: Arc<dyn Port>,
     leading: bool,
+    /// The entry at hand is skipped.
+    skipping: bool,
     time_ns: u64,
     events: u64,
     index: u64,
@@ -144,6 +148,7 @@ impl Replica {
             node,
             port,
             leading: false,
+            skipping: false,
             time_ns: 0,
             events: 0,
             index: 0,
@@ -227,6 +232,9 @@ impl Replica {
     /// Starts the actor, for the first time or again after another life.
     fn start(&mut self, before: Option<&Process>, moment: Moment, out: &mut Output) {
         let Some((birth, order)) = &self.birth else { return };
+        if self.skipping {
+            return self.over(exit(ExitKind::Fault, "its start has killed the processes of its replicas"), moment, out);
+        }
         let identity = Identity {
             me: Address::group(self.group),
             node: NodeId::NONE,
@@ -266,8 +274,12 @@ impl Replica {
         // An alarm that was called proves that its time has come, whatever the clocks of the nodes say.
         self.time_ns = self.time_ns.max(living.process.due(&input).unwrap_or(0));
         let moment = Moment { now_ns: self.time_ns.max(moment.now_ns), ..moment };
-        let Stepped { end, ran, undone, .. } =
-            living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
+        let Stepped { end, ran, undone, .. } = if self.skipping {
+            let mut guest = Untouched(&living.actor);
+            living.process.step(&mut guest, input, moment, &mut self.effects, &mut actions)
+        } else {
+            living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions)
+        };
         self.events += u64::from(ran);
         if let Some(fault) = undone {
             out.logs.push((1, format!("event undone, {}", crate::process::describe(&fault))));
@@ -437,7 +449,29 @@ impl Replica {
     }
 }
 
+/// The guest while an entry is skipped: nothing reaches it.
+struct Untouched<'a>(&'a Actor);
+
+impl Guest for Untouched<'_> {
+    fn handle(&mut self, _: &Event<'_>, _: &mut Vec<Effect>) -> Handled {
+        Handled { refused: Some(Errno::TRAPPED), ..Handled::default() }
+    }
+    fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
+        self.handle(event, effects)
+    }
+    fn open_replies(&self) -> Vec<Capability> {
+        self.0.open_replies()
+    }
+}
+
 impl Machine for Replica {
+    fn skip(&mut self, index: u64, entry: &Entry) -> Applied {
+        self.skipping = true;
+        let applied = self.apply(index, entry);
+        self.skipping = false;
+        applied
+    }
+
     fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
         self.index = index;
         self.time_ns = if planted(Bug::TimeGoesBack) { entry.time_ns } else { self.time_ns.max(entry.time_ns) };
@@ -453,7 +487,15 @@ impl Machine for Replica {
         // The node that answers is not part of the state: it must not reach the guest or the digest.
         let moment = Moment { now_ns: self.time_ns, seed: entry.seed, standing: Standing { node: 0, ..standing } };
         let mut out = Output::default();
+        if self.skipping {
+            let text = format!("entry {index} is poisoned: whoever handles it dies of it. It was skipped");
+            out.logs.push((1, text));
+        }
         let outcome = match entry.kind {
+            UPGRADE if self.skipping => {
+                let why = "it has killed the processes of the replicas".into();
+                Outcome::Switched(entry::Switched::Refused { errno: Errno::TRAPPED.code(), why })
+            }
             BIRTH => match self.apply_birth(&entry.payload, moment, &mut out) {
                 Ok(()) => Outcome::Items(Vec::new()),
                 Err(why) => {
@@ -546,6 +588,12 @@ impl Machine for Replica {
 }
 
 impl Replica {
+    /// Flips a bit in the guest's memory, for tests. `false`: it has none in use.
+    #[doc(hidden)]
+    pub fn flip(&mut self, bit: u8) -> bool {
+        self.living.as_mut().is_some_and(|living| living.actor.flip(bit))
+    }
+
     /// The guest, for what only looks.
     pub fn guest(&self) -> Option<&dyn Guest> {
         self.living.as_ref().map(|l| &l.actor as &dyn Guest)

@@ -3,6 +3,7 @@
 //! 1. Only voters' words count towards a majority; any member can be found to be in the minority.
 //! 2. Chains are compared at equal index only.
 //! 3. What is remembered is bounded; the lowest indexes go first.
+//! 4. Once a replica was mended, what it said before does not count against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,11 +32,16 @@ pub(crate) enum Finding {
 #[derive(Debug, Default)]
 pub(crate) struct Attestations {
     words: BTreeMap<u64, BTreeMap<u64, Word>>,
+    /// Where replicas were mended: what they said before, they said as others.
+    since: BTreeMap<u64, u64>,
 }
 
 impl Attestations {
     /// Hears a word; says what follows from it. `voters` are the voters now.
     pub(crate) fn hear(&mut self, index: u64, node: u64, word: Word, voters: &BTreeSet<u64>) -> Vec<Finding> {
+        if self.is_old(node, index) {
+            return Vec::new();
+        }
         let words = self.words.entry(index).or_default();
         // A replica that restarted says the same again; one that changes its word is judged by the new one.
         words.insert(node, word);
@@ -44,6 +50,27 @@ impl Attestations {
             self.words.pop_first();
         }
         findings
+    }
+
+    /// A replica was mended at this index: what it said before is forgotten, and not heard if it comes again.
+    pub(crate) fn mended(&mut self, node: u64, index: u64) {
+        for words in self.words.range_mut(..index).map(|(_, words)| words) {
+            words.remove(&node);
+        }
+        self.since.insert(node, index);
+        while self.since.len() > INDEXES_MAX {
+            self.since.pop_first();
+        }
+    }
+
+    /// Has this replica said what it has there?
+    pub(crate) fn has_spoken(&self, index: u64, node: u64) -> bool {
+        self.words.get(&index).is_some_and(|words| words.contains_key(&node))
+    }
+
+    /// Is that of before the replica was mended?
+    pub(crate) fn is_old(&self, node: u64, index: u64) -> bool {
+        self.since.get(&node).is_some_and(|since| index < *since)
     }
 }
 
@@ -116,6 +143,25 @@ mod tests {
         a.hear(64, 9, word(9), &voters);
         assert!(a.hear(64, 1, word(1), &voters).is_empty());
         assert_eq!(minority(&a.hear(64, 2, word(1), &voters)), vec![8, 9]);
+    }
+
+    #[test]
+    fn what_a_replica_said_before_it_was_mended_is_not_held_against_it() {
+        let mut a = Attestations::default();
+        let voters = BTreeSet::from([1, 2, 3, 4, 5]);
+        for (node, said) in [(1, 1), (2, 1), (3, 9), (4, 1)] {
+            a.hear(64, node, word(said), &voters);
+        }
+        assert_eq!(minority(&a.hear(64, 5, word(1), &voters)), vec![3]);
+        for node in [1, 2, 3] {
+            a.hear(128, node, word(2), &voters);
+        }
+        a.mended(3, 128);
+        // What was on its way twice comes again.
+        assert!(a.hear(64, 3, word(9), &voters).is_empty());
+        // One that was away says what it has there.
+        assert!(minority(&a.hear(64, 5, word(1), &voters)).is_empty());
+        assert!(a.hear(128, 4, word(2), &voters).contains(&Finding::Agrees { node: 3, index: 128 }));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 
 use crate::codec::record::{
-    GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry, encode_entry,
+    FenceRecord, GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry,
+    encode_entry,
 };
 use crate::codec::wire::{Answer, Ask, Packet};
 use crate::codec::{decode, encode};
@@ -25,6 +26,7 @@ pub fn rows() -> Vec<Row> {
         ("raft packet", packets().iter().map(Packet::encode).collect(), read_packet),
         ("raft log entry", records().iter().map(encode).collect(), read_log_entry),
         ("raft group record", groups(), read_group),
+        ("raft fence record", vec![fence()], read_fence),
         ("raft snapshot manifest", vec![encode(&manifest())], read_manifest),
         ("raft snapshot", vec![snapshot()], read_snapshot),
         ("copy of a group", vec![copy().to_bytes().to_vec()], read_copy),
@@ -71,6 +73,7 @@ fn records() -> Vec<LogRecord> {
     let payloads = [
         PayloadRecord::Blank,
         PayloadRecord::Checkpoint,
+        PayloadRecord::Skip { index: 2 },
         PayloadRecord::Entry(entry()),
         PayloadRecord::Membership(membership()),
     ];
@@ -92,6 +95,15 @@ fn packets() -> Vec<Packet> {
         answer(Answer::Voted { vote: vote(), granted: true, last: Some(at(4)) }),
         answer(Answer::Committed { index: 9, term: 3, outcome: vec![2; 30] }),
         answer(Answer::Fenced { why: "another root".into() }),
+        ask(Ask::Fate { index: 64 }),
+        answer(Answer::Fate { deadly: true, applied: false }),
+        ask(Ask::Lend { least: 64 }),
+        ask(Ask::LentManifest { image: [3; 32], offset: 40 }),
+        ask(Ask::LentParts { image: [3; 32], parts: vec![2, 5, 9] }),
+        answer(Answer::Lent { image: [3; 32], total: 90 }),
+        answer(Answer::LentBytes { bytes: vec![1; 40] }),
+        answer(Answer::LentParts { parts: vec![(2, vec![1; 40]), (5, vec![])] }),
+        Packet::Fenced { group: [6; 16], index: 64, why: "another root".into(), rebuilding: true },
         Packet::Attest { group: [6; 16], index: 64, chain: [1; 32], root: [2; 32] },
         Packet::Rest { group: [6; 16], term: 3, index: 64 },
         Packet::Wake { group: [6; 16] },
@@ -130,6 +142,21 @@ fn read_log_entry(bytes: &[u8]) -> bool {
     let again = encode_entry(&entry);
     assert_eq!(decode_entry(&again).ok().as_ref().map(encode_entry), Some(again), "what was written is read");
     true
+}
+
+fn fence() -> Vec<u8> {
+    encode(&FenceRecord {
+        index: 128,
+        since: 64,
+        times: 2,
+        why: "another root".into(),
+        mended: true,
+        members: vec![1, 2, 3],
+    })
+}
+
+fn read_fence(bytes: &[u8]) -> bool {
+    decode::<FenceRecord>("fence record", bytes, 1 << 16).is_ok()
 }
 
 fn read_group(bytes: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! LOCK                   held while open
 //! log/                   the log engine: region 1 is ours, one region per group from 2 on
 //! snapshots/             the current snapshots of groups, see [`snapshots`]
+//! APPLYING               what is being applied, see [`applying`]
 //! ```
 //!
 //! 1. Nothing in the folder is opened before the lock is held.
@@ -11,6 +12,7 @@
 //! 3. A region number is never used again.
 
 pub(crate) mod appender;
+pub(crate) mod applying;
 mod engine_files;
 pub(crate) mod log;
 mod reading;
@@ -28,13 +30,14 @@ use pando_abi::planted::fail::{Point, pass};
 use parking_lot::{Mutex, RwLock};
 use raft_engine::{LogBatch, RecoveryMode};
 
-use crate::codec::record::{GroupRecord, VoteRecord};
+use crate::codec::record::{FenceRecord, GroupRecord, VoteRecord};
 use crate::codec::{decode, encode};
 use crate::config::{Config, Fatal};
 use crate::entry::GroupId;
 use crate::error::OpenError;
 use crate::files::SystemFiles;
 use appender::{Appender, Item};
+use applying::Applying;
 use engine_files::EngineFiles;
 use reading::Reading;
 use snapshots::Snapshots;
@@ -46,6 +49,9 @@ const KEY_NODE: &[u8] = b"node";
 const KEY_NEXT: &[u8] = b"next";
 const PREFIX_GROUP: u8 = b'g';
 const PREFIX_VOTE: u8 = b'v';
+const PREFIX_FENCE: u8 = b'f';
+/// Bytes of what is remembered of a fence.
+const FENCE_BYTES_MAX: usize = 64 << 10;
 /// How often expired log files are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -56,6 +62,7 @@ pub(crate) struct Disk {
     engine: RwLock<Option<Arc<Engine>>>,
     pub(crate) appender: Appender,
     pub(crate) snapshots: Snapshots,
+    pub(crate) applying: Applying,
     fatal: Fatal,
     book: Mutex<Book>,
     lock: Mutex<Option<File>>,
@@ -77,16 +84,22 @@ fn failed(path: &Path, e: raft_engine::Error) -> OpenError {
     io_error("write", path)(std::io::Error::other(e.to_string()))
 }
 
-fn group_key(group: GroupId) -> Vec<u8> {
-    let mut key = vec![PREFIX_GROUP];
+fn key_of(prefix: u8, group: GroupId) -> Vec<u8> {
+    let mut key = vec![prefix];
     key.extend_from_slice(&group.0);
     key
 }
 
+fn group_key(group: GroupId) -> Vec<u8> {
+    key_of(PREFIX_GROUP, group)
+}
+
 fn vote_key(group: GroupId) -> Vec<u8> {
-    let mut key = vec![PREFIX_VOTE];
-    key.extend_from_slice(&group.0);
-    key
+    key_of(PREFIX_VOTE, group)
+}
+
+fn fence_key(group: GroupId) -> Vec<u8> {
+    key_of(PREFIX_FENCE, group)
 }
 
 /// Takes the lock of the folder, or says who should let go.
@@ -108,6 +121,8 @@ impl Disk {
         let lock = lock(dir)?;
         let files = config.files.clone().unwrap_or_else(|| Arc::new(SystemFiles));
         let snapshots = Snapshots::open(dir.join("snapshots"), files)?;
+        let path = dir.join("APPLYING");
+        let applying = Applying::open(&path, config.files.is_none()).map_err(io_error("open", &path))?;
         let log = dir.join("log");
         let engine = open_engine(config, &log)?;
         let book = read_book(&engine, config.node, dir)?;
@@ -120,6 +135,7 @@ impl Disk {
             engine: RwLock::new(Some(engine)),
             appender,
             snapshots,
+            applying,
             fatal: config.fatal.clone(),
             book: Mutex::new(book),
             lock: Mutex::new(Some(lock)),
@@ -184,15 +200,44 @@ impl Disk {
         self.appender.write(vec![Item::Put(record.region, log::KEY_VOTE.to_vec(), encode(&vote))]).await
     }
 
-    /// Remembers that the replica here is fenced.
-    pub(crate) async fn fence_group(&self, group: GroupId, why: &str) -> std::io::Result<()> {
+    /// Remembers that the replica here is fenced, and how.
+    pub(crate) async fn fence_group(&self, group: GroupId, why: &str, how: &FenceRecord) -> std::io::Result<()> {
         let write = {
             let mut book = self.book.lock();
             let Some(record) = book.groups.get_mut(&group) else { return Ok(()) };
             record.fenced = Some(why.to_string());
-            self.appender.write(vec![Item::Put(REGION_META, group_key(group), encode(record))])
+            self.appender.write(vec![
+                Item::Put(REGION_META, group_key(group), encode(record)),
+                Item::Put(REGION_META, fence_key(group), encode(how)),
+            ])
         };
         write.await
+    }
+
+    /// Remembers that the replica here is not fenced any more. How it was stays known.
+    pub(crate) async fn unfence_group(&self, group: GroupId) -> std::io::Result<Option<GroupRecord>> {
+        let (record, write) = {
+            let mut book = self.book.lock();
+            let Some(record) = book.groups.get_mut(&group) else { return Ok(None) };
+            record.fenced = None;
+            (record.clone(), self.appender.write(vec![Item::Put(REGION_META, group_key(group), encode(record))]))
+        };
+        write.await?;
+        Ok(Some(record))
+    }
+
+    /// Remembers that the replica here, which was fenced, agrees again.
+    pub(crate) async fn mend_group(&self, group: GroupId) -> std::io::Result<()> {
+        let Some(how) = self.fence(group)? else { return Ok(()) };
+        let how = encode(&FenceRecord { mended: true, ..how });
+        self.appender.write(vec![Item::Put(REGION_META, fence_key(group), how)]).await
+    }
+
+    /// How the replica here was fenced last.
+    pub(crate) fn fence(&self, group: GroupId) -> std::io::Result<Option<FenceRecord>> {
+        let Some(bytes) = self.engine()?.get(REGION_META, &fence_key(group)) else { return Ok(None) };
+        let read = decode("fence record", &bytes, FENCE_BYTES_MAX);
+        read.map(Some).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e.to_string()))
     }
 
     /// Remembers that the replica here has caught up with its own joining.
@@ -209,7 +254,7 @@ impl Disk {
     /// Deletes the group's log, its record and its snapshot. Of a group that goes on, what was `voted` for stays known: if
     /// the node joins again it must not vote otherwise in the same term.
     pub(crate) async fn remove_group(&self, group: GroupId, voted: Option<VoteRecord>) -> std::io::Result<()> {
-        let write = {
+        let (write, region) = {
             let mut book = self.book.lock();
             let Some(record) = book.groups.remove(&group) else { return Ok(()) };
             let vote = match voted {
@@ -220,10 +265,17 @@ impl Disk {
                 }
                 None => Item::Delete(REGION_META, vote_key(group)),
             };
-            self.appender.write(vec![Item::Clean(record.region), Item::Delete(REGION_META, group_key(group)), vote])
+            let items = vec![
+                Item::Clean(record.region),
+                Item::Delete(REGION_META, group_key(group)),
+                Item::Delete(REGION_META, fence_key(group)),
+                vote,
+            ];
+            (self.appender.write(items), record.region)
         };
         write.await?;
         pass(Point::GroupRemoved);
+        self.applying.forget(region)?;
         self.snapshots.remove(group)
     }
 

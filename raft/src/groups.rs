@@ -3,7 +3,9 @@
 mod copy;
 mod members;
 mod node;
+mod poison;
 mod propose;
+pub(crate) mod rebuild;
 pub(crate) mod rest;
 mod serve;
 mod turns;

@@ -24,6 +24,11 @@ pub struct Applied {
 pub trait Machine: Send {
     /// Handles one entry. Must depend on nothing but the state, `index` and `entry`.
     fn apply(&mut self, index: u64, entry: &Entry) -> Applied;
+    /// Whoever handles this entry dies of it, so it is not handled: what its proposer and others are told, and what keeps it
+    /// from being tried again. Must not do what handling does with it; deterministic as [`Machine::apply`].
+    fn skip(&mut self, _index: u64, _entry: &Entry) -> Applied {
+        Applied::default()
+    }
     /// The root over the whole state. Called at agreed indexes, the same ones on every replica.
     fn batch_end(&mut self) -> [u8; 32];
     /// The whole state as bytes. A machine whose state is large has a [`Machine::cut`] of its own.

@@ -5,10 +5,12 @@
 //!
 //! 1. The machine is touched only under `slot`, and `slot` is never held across an await or on a
 //!    thread that the network needs; [`Core::hear`], [`Core::applied`] and the members never take it.
-//! 2. A fenced replica applies nothing.
+//! 2. A fenced replica applies nothing. It is replaced by one with another [`Core`] once it is rebuilt ([`crate::groups`]).
 //! 3. `role(true, t)` is told when the blank entry of term `t` is applied, if this node still leads.
 
 pub(crate) mod apply;
+pub(crate) mod danger;
+mod hear;
 pub(crate) mod rest;
 pub(crate) mod supervise;
 
@@ -27,19 +29,22 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::attest::{Attestations, Finding, Word};
+use crate::attest::Attestations;
 use crate::chain::Chain;
 use crate::codec::wire::Packet;
 use crate::disk::Disk;
+use crate::disk::applying::Place;
 use crate::disk::log::GroupLog;
 use crate::disk::snapshots::Snapshots;
 use crate::disk::snapshots::incoming::Incoming;
 use crate::entry::GroupId;
+use crate::groups::rebuild::Loan;
 use crate::machine::Machine;
 use crate::net::Link;
 use crate::status::{Role, Status};
 use crate::types::{LogId, StoredMembership, Types};
 use apply::Replicated;
+use danger::Danger;
 use rest::{Rest, Spot};
 
 pub(crate) type GroupRaft = Raft<Types, Replicated>;
@@ -47,8 +52,14 @@ pub(crate) type GroupRaft = Raft<Types, Replicated>;
 /// What a replica asks of its node.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// Fence the replica here.
-    Fence { group: GroupId, why: String },
+    /// Fence the replica here: it was found wrong at this index.
+    Fence { group: GroupId, index: u64, why: String },
+    /// An entry is deadly here.
+    Deadly { group: GroupId },
+    /// The replica here was fenced before the boot, and perhaps rebuilt.
+    Resume { group: GroupId },
+    /// A replica that was fenced agrees with the majority again.
+    Mended { group: GroupId, node: u64 },
     /// Another replica is in the minority.
     Minority { group: GroupId, node: u64, why: String },
     /// Another replica no longer has what it acknowledged.
@@ -73,12 +84,18 @@ pub(crate) struct Core {
     /// The last agreed index, and the last index with an entry of the machine.
     agreed: AtomicU64,
     worked: AtomicU64,
+    /// Up to where entries of the machine stood at the last comparison that was only for lost words, and how many those were.
+    again: Mutex<(u64, u32)>,
     members: Mutex<Members>,
     heard: Mutex<Heard>,
     halted: Mutex<Option<String>>,
     fenced: AtomicBool,
+    fenced_at: AtomicU64,
+    /// Why this replica, or the one before it that it was rebuilt from the others for, was fenced; until it agrees again.
+    mending: Mutex<Option<String>>,
     /// Whether snapshots may no longer be saved; held while one is.
     saved_last: Mutex<bool>,
+    pub(crate) danger: Danger,
 }
 
 /// The machine and what is true of it at its last applied entry.
@@ -104,6 +121,8 @@ struct Heard {
     words: Attestations,
     attested: u64,
     minority: BTreeMap<u64, String>,
+    /// Of these, those that know it themselves, and whether they say that they are being rebuilt.
+    aware: BTreeMap<u64, bool>,
     split: bool,
 }
 
@@ -117,6 +136,7 @@ pub(crate) struct Seed {
     pub(crate) attest_every: u64,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) machine: Box<dyn Machine>,
+    pub(crate) place: Place,
 }
 
 impl Core {
@@ -140,11 +160,15 @@ impl Core {
             applied: watch::Sender::new(0),
             agreed: AtomicU64::new(0),
             worked: AtomicU64::new(0),
+            again: Mutex::new((0, 0)),
             members: Mutex::default(),
             heard: Mutex::default(),
             halted: Mutex::new(None),
             fenced: AtomicBool::new(false),
+            fenced_at: AtomicU64::new(0),
+            mending: Mutex::new(None),
             saved_last: Mutex::new(false),
+            danger: Danger::new(seed.place),
         }
     }
 
@@ -158,9 +182,9 @@ impl Core {
         self.applied.subscribe()
     }
 
-    /// Entries of the machine stand behind the last agreed index.
-    pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.worked.load(Ordering::Relaxed) > self.agreed.load(Ordering::Relaxed)
+    /// The last agreed index at which a majority of the voters was seen to have this replica's chain.
+    pub(crate) fn attested(&self) -> u64 {
+        self.heard.lock().attested
     }
 
     /// Why nothing more is applied here.
@@ -178,6 +202,34 @@ impl Core {
         if fenced {
             self.fenced.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// It was found fenced on the disk, since this index.
+    pub(crate) fn was_fenced(&self, index: u64, why: &str) {
+        self.fenced_at.store(index, Ordering::Relaxed);
+        self.halt(why, true);
+    }
+
+    /// What a fenced replica says to the others.
+    pub(crate) fn fence_packet(&self, rebuilding: bool) -> Packet {
+        let why = self.halted().unwrap_or_default();
+        Packet::Fenced { group: self.group.0, index: self.fenced_at.load(Ordering::Relaxed), why, rebuilding }
+    }
+
+    /// A fenced replica stays so, for this reason.
+    pub(crate) fn give_up(&self, why: &str) {
+        *self.halted.lock() = Some(why.to_string());
+        *self.mending.lock() = None;
+    }
+
+    /// From now on it is being rebuilt, until it agrees again.
+    pub(crate) fn mend(&self, why: &str) {
+        *self.mending.lock() = Some(why.to_string());
+    }
+
+    /// Why it has been fenced, if it has not agreed since.
+    pub(crate) fn mending(&self) -> Option<String> {
+        self.mending.lock().clone()
     }
 
     /// Looks into the machine between two entries.
@@ -198,6 +250,14 @@ impl Core {
     pub(crate) fn follow(&self, term: u64, learner: bool) {
         let mut slot = self.slot.lock();
         if learner || self.leads().is_none() {
+            slot.tell(false, term);
+        }
+    }
+
+    /// It has ended while it led: tells the machine. Blocks.
+    pub(crate) fn depose(&self) {
+        let mut slot = self.slot.lock();
+        if let Some((true, term)) = slot.told {
             slot.tell(false, term);
         }
     }
@@ -241,58 +301,6 @@ impl Core {
     pub(crate) fn is_member(&self, node: u64) -> bool {
         self.members.lock().all.contains(&node)
     }
-
-    /// Says to the others what this replica has, and compares.
-    fn attest(&self, index: u64, word: Word) {
-        let (others, _) = self.others();
-        let packet = Packet::Attest { group: self.group.0, index, chain: word.chain, root: word.root };
-        for to in others {
-            // Lost words are no harm: there is always a next agreed index.
-            self.link.send(to, &packet, false);
-        }
-        self.hear(self.node, index, word);
-    }
-
-    /// Hears what a replica has at an agreed index.
-    pub(crate) fn hear(&self, from: u64, index: u64, word: Word) {
-        let (_, voters) = self.others();
-        let mut heard = self.heard.lock();
-        for finding in heard.words.hear(index, from, word, &voters) {
-            let notice = match finding {
-                Finding::Agrees { node, index } => {
-                    heard.minority.remove(&node);
-                    if node == self.node {
-                        heard.attested = heard.attested.max(index);
-                    }
-                    continue;
-                }
-                Finding::Minority { node, why, .. } if node == self.node => {
-                    // At once, so that not one more entry is applied; the node does the rest.
-                    self.halt(&why, true);
-                    Notice::Fence { group: self.group, why }
-                }
-                Finding::Minority { node, why, .. } => {
-                    if heard.minority.insert(node, why.clone()).is_some() {
-                        continue;
-                    }
-                    Notice::Minority { group: self.group, node, why }
-                }
-                Finding::Split { index } => {
-                    if std::mem::replace(&mut heard.split, true) {
-                        continue;
-                    }
-                    Notice::Split { group: self.group, index }
-                }
-            };
-            // The node is closing if nobody listens.
-            let _ = self.notices.send(notice);
-        }
-    }
-
-    /// Notes that another replica fenced itself; whether that is news.
-    pub(crate) fn note_fenced(&self, node: u64, why: &str) -> bool {
-        self.heard.lock().minority.insert(node, why.to_string()).is_none()
-    }
 }
 
 impl Slot {
@@ -324,6 +332,8 @@ pub(crate) struct Replica {
     pub(crate) ending: AtomicBool,
     /// A snapshot that is coming in.
     pub(crate) incoming: Arc<Mutex<Option<Incoming>>>,
+    /// The snapshot that others may fetch here.
+    pub(crate) loan: Loan,
     pub(crate) rest: Rest,
     /// Told whenever it wakes.
     pub(crate) woken: Notify,
@@ -354,6 +364,7 @@ impl Replica {
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Arc::default(),
+            loan: Loan::default(),
             rest: Rest::new(fresh),
             woken: Notify::new(),
             touched: AtomicU64::new(0),
@@ -373,9 +384,8 @@ impl Replica {
 
     /// A leader that has heard of nobody for a while, as in a rest, takes no entries: somebody else could lead by now. One round to
     /// a quorum says that nobody does. `false`: it does not lead, or there is no quorum in this time.
-    pub(crate) async fn renew(&self, patience: Duration) -> bool {
-        let leads = self.lead().is_some_and(|lead| lead.state == ServerState::Leader);
-        match self.running().filter(|_| leads) {
+    pub(crate) async fn confirm_lead(&self, patience: Duration) -> bool {
+        match self.running().filter(|_| self.leads()) {
             Some(raft) => {
                 let round = raft.get_read_log_id(ReadPolicy::ReadIndex);
                 tokio::time::timeout(patience, round).await.is_ok_and(|read| read.is_ok())
@@ -384,9 +394,14 @@ impl Replica {
         }
     }
 
+    /// Does it lead, as far as it knows?
+    pub(crate) fn leads(&self) -> bool {
+        self.lead().is_some_and(|lead| lead.state == ServerState::Leader)
+    }
+
     /// There is work for a leader: it wakes, and so does who has not heard of one since the boot.
     pub(crate) fn work(&self) {
-        if self.rest.is_fresh() || self.lead().is_some_and(|lead| lead.state == ServerState::Leader) {
+        if self.rest.is_fresh() || self.leads() {
             self.wake();
         }
     }
@@ -439,10 +454,13 @@ impl Replica {
             let members = core.members.lock();
             ((members.voters.clone(), members.all.clone()), members.chain, members.seated_at)
         };
-        let (attested, fenced_peers) = {
+        let (attested, rebuilding_peers, fenced_peers) = {
             let heard = core.heard.lock();
             let peers = heard.minority.iter().filter(|(n, _)| **n != core.node);
-            (heard.attested, peers.map(|(n, why)| (NodeId(*n as u32), why.clone())).collect())
+            let (rebuilding, fenced): (Vec<_>, Vec<_>) = peers
+                .map(|(n, why)| (NodeId(*n as u32), why.clone()))
+                .partition(|(n, _)| heard.aware.get(&u64::from(n.0)) == Some(&true));
+            (heard.attested, rebuilding, fenced)
         };
         let nodes = |set: &BTreeSet<u64>| set.iter().map(|n| NodeId(*n as u32)).collect::<Vec<_>>();
         let mut status = Status {
@@ -462,7 +480,9 @@ impl Replica {
             root_index: chain.root_index,
             attested,
             fenced,
+            rebuilding: core.mending(),
             fenced_peers,
+            rebuilding_peers,
             stopped: halted,
             resting: self.rest.spot().is_some(),
         };
@@ -489,6 +509,7 @@ impl Replica {
     /// Ends openraft here.
     pub(crate) async fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
+        self.core.danger.end();
         if let Some(raft) = &self.raft {
             // It can only fail because it has ended already.
             let _ = raft.shutdown().await;

@@ -55,8 +55,12 @@ pub struct Status {
     pub attested: u64,
     /// Why the replica here is fenced.
     pub fenced: Option<String>,
+    /// Why it was, if it is being rebuilt from the others or has been and has not been seen to agree since.
+    pub rebuilding: Option<String>,
     /// Other nodes whose replicas disagree with a majority, and why.
     pub fenced_peers: Vec<(NodeId, String)>,
+    /// Other nodes whose replicas did so and are being rebuilt, and why.
+    pub rebuilding_peers: Vec<(NodeId, String)>,
     /// Why the replica here has stopped, fenced or not.
     pub stopped: Option<String>,
     /// Nothing happens in the group, so its members send each other no heartbeats.
@@ -83,6 +87,20 @@ pub enum GroupEvent {
         node: NodeId,
         /// How that is known.
         why: String,
+    },
+    /// The replica on `node` was fenced and is being rebuilt from the others.
+    Rebuilding {
+        /// Which group.
+        group: GroupId,
+        /// Whose replica.
+        node: NodeId,
+    },
+    /// The replica on `node` was fenced and agrees with the majority again.
+    Mended {
+        /// Which group.
+        group: GroupId,
+        /// Whose replica.
+        node: NodeId,
     },
     /// Replicas disagree and there is no majority for either side. They go on; a person must look.
     Diverged {

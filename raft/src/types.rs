@@ -36,6 +36,11 @@ pub(crate) enum Command {
     Entry(Arc<Entry>),
     /// An agreed point: every replica computes its root here.
     Checkpoint,
+    /// The entry at this index is not applied: whoever tries dies of it.
+    Skip {
+        /// Which.
+        index: u64,
+    },
 }
 
 impl fmt::Display for Command {
@@ -43,6 +48,7 @@ impl fmt::Display for Command {
         match self {
             Command::Entry(entry) => write!(f, "entry(kind {}, {} bytes)", entry.kind, entry.payload.len()),
             Command::Checkpoint => write!(f, "checkpoint"),
+            Command::Skip { index } => write!(f, "skip of {index}"),
         }
     }
 }

@@ -13,6 +13,7 @@
 
 pub mod check;
 pub mod disk;
+pub mod flips;
 pub mod nemesis;
 pub mod operator;
 pub mod people;
@@ -37,6 +38,7 @@ use self::{
         members::{self, Members},
         replicas::Replicas,
     },
+    flips::Flips,
     nemesis::{Nemesis, Weather},
     operator::{Order, may_wipe},
     people::{Board, Client, Shared, Sizes},
@@ -82,6 +84,8 @@ pub struct Report {
     pub calls: (usize, usize, usize),
     /// Terms with a leader, and indexes compared between replicas.
     pub raft: (usize, usize),
+    /// Bits that flipped in replicas' memories, and how many of them were found and mended.
+    pub flips: (usize, usize),
     /// Boots.
     pub boots: u64,
     /// What people asked for, and what they were told.
@@ -148,6 +152,7 @@ fn panics() -> Vec<String> {
 struct Run {
     world: World,
     nemesis: Nemesis,
+    flips: Flips,
     people: tokio::runtime::Runtime,
     people_since: tokio::time::Instant,
     board: Shared,
@@ -196,6 +201,7 @@ fn play(options: Options) -> Report {
     let mut run = Run {
         world,
         nemesis,
+        flips: Flips::new(Dice::of(options.seed, 12), replicas >= 3),
         people,
         people_since,
         board,
@@ -232,6 +238,8 @@ impl Run {
         self.board.lock().working = clients as usize;
         if dice.percent(65) {
             self.board.lock().working += 1;
+            // Voters come and go.
+            self.flips = Flips::new(dice.clone(), false);
             let operator = client(self, 3_000, dice);
             self.people.spawn(operator.operate(replicas));
         }
@@ -243,6 +251,9 @@ impl Run {
         let end = self.world.now() + storm;
         while self.world.now() < end {
             self.nemesis.act(&mut self.world);
+            if let Some(flip) = self.flips.act(&self.world) {
+                self.nemesis.did(&self.world, flip);
+            }
             self.obey();
             self.tick(true)?;
         }
@@ -260,6 +271,8 @@ impl Run {
         self.people.spawn(auditor.audit(cast));
         self.until("everybody is asked", MEND_MAX, |run| run.board.lock().audit.is_some())
             .map_err(|why| format!("{why}: {}", self.board.lock().audit_at))?;
+        self.until("what has flipped is mended", MEND_MAX, |run| run.flips.unmended(&run.world).is_none())
+            .map_err(|why| format!("{why}: {}", self.flips.unmended(&self.world).unwrap_or_default()))?;
         let found = check::everything(&self.board.lock());
         self.report.found.extend(found);
         self.until("nothing is left", MEND_MAX, |run| ends::left(&run.world).is_empty())
@@ -338,7 +351,8 @@ impl Run {
         self.people.block_on(async { tokio::time::sleep_until(until).await });
         let mut found = panics();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
-            self.replicas.look(&self.world, &mut found);
+            self.flips.look(&self.world);
+            self.replicas.look(&self.world, &self.flips, &mut found);
             self.members.look(&self.world, &mut found);
             self.note();
         }
@@ -381,6 +395,7 @@ impl Run {
         people.bytes(format!("{:?}", board.audit).as_bytes());
         let at = self.report.simulated;
         self.report.trace.0.push(Glance { at, machines: Vec::new(), people: people.value() });
+        self.report.flips = self.flips.counts();
         self.report.raft = (self.replicas.terms, self.replicas.compared);
         self.report.deeds = self.nemesis.deeds;
         self.report

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use pando_abi::{ActorId, Address, Errno, Home, ModuleHash, NodeId};
 use pando_admin::{ActorRow, NameRow, NodeRow, Reply, Request, TopRow};
-use pando_raft::{Role, blocking};
+use pando_raft::{Role, Status, blocking};
 
 use super::{VIEW_PATIENCE, target::find};
 use crate::{
@@ -122,13 +122,18 @@ pub(super) fn group_row(kernel: &Arc<Kernel>, record: &GroupRecord, state: Optio
     let status = kernel.groups().status(record.id);
     let state = state.unwrap_or_else(|| match &status {
         None => "elsewhere".into(),
+        Some(Status { rebuilding: Some(why), .. }) => format!("rebuilding here: {why}"),
         Some(s) => match (&s.fenced, &s.stopped, s.leader) {
             (Some(why), _, _) => format!("fenced here: {why}"),
             (None, Some(why), _) => format!("stopped here: {why}"),
             (None, None, None) => "no leader".into(),
-            (None, None, Some(_)) if !s.fenced_peers.is_empty() => {
-                let names: Vec<String> = s.fenced_peers.iter().map(|(n, _)| n.to_string()).collect();
-                format!("running, fenced on {}", names.join(" "))
+            (None, None, Some(_)) if !s.fenced_peers.is_empty() || !s.rebuilding_peers.is_empty() => {
+                let on = |what: &str, peers: &[(NodeId, String)]| {
+                    let names: Vec<String> = peers.iter().map(|(n, _)| n.to_string()).collect();
+                    (!names.is_empty()).then(|| format!(", {what} on {}", names.join(" ")))
+                };
+                let odd = [on("fenced", &s.fenced_peers), on("rebuilding", &s.rebuilding_peers)];
+                format!("running{}", odd.into_iter().flatten().collect::<String>())
             }
             (None, None, Some(_)) if record.is_moving() => "moving".into(),
             (None, None, Some(_)) => "running".into(),
@@ -360,6 +365,8 @@ fn inspect_group(kernel: &Arc<Kernel>, address: Address) -> Option<Vec<(String, 
                 },
             ),
         ]);
+        lines.extend(status.rebuilding.iter().map(|why| line("rebuilding", format!("here: {why}"))));
+        lines.extend(status.rebuilding_peers.iter().map(|(node, why)| line("rebuilding", format!("{node}: {why}"))));
         lines.extend(status.fenced_peers.iter().map(|(node, why)| line("fenced", format!("{node}: {why}"))));
     }
     if let Some(figures) = figures(kernel, record.id) {

@@ -102,6 +102,8 @@ struct World {
     index: u64,
     seq: u64,
     calls: u64,
+    /// What is logged is skipped.
+    skips: bool,
 }
 
 impl World {
@@ -111,7 +113,7 @@ impl World {
             node.modules.lock().extend(modules.iter().map(|m| (m.hash(), (*m).clone())));
         }
         let replicas = (1..).zip(&nodes).map(|(n, node)| Replica::new(GROUP, NodeId(n), node.clone())).collect();
-        let mut world = World { nodes, replicas, index: 0, seq: 0, calls: 0 };
+        let mut world = World { nodes, replicas, index: 0, seq: 0, calls: 0, skips: false };
         world.replicas[0].role(true, 1);
         let spec = SpawnSpec { replicas: 3, restart: Restart::OnFailure as u8, ..SpawnSpec::new() };
         let order = SpawnOrder {
@@ -143,7 +145,11 @@ impl World {
         self.index += 1;
         let entry =
             Entry { origin: [7; 16], incarnation: 1, seq: self.seq, epoch: 1, kind, payload, ..Entry::default() };
-        let applied: Vec<_> = self.replicas.iter_mut().map(|r| r.apply(self.index, &entry)).collect();
+        let apply = |replica: &mut Replica| match self.skips {
+            true => replica.skip(self.index, &entry),
+            false => replica.apply(self.index, &entry),
+        };
+        let applied: Vec<_> = self.replicas.iter_mut().map(apply).collect();
         let roots: Vec<_> = self.replicas.iter_mut().map(Replica::batch_end).collect();
         assert!(applied.iter().all(|a| *a == applied[0]), "replicas answer differently");
         assert!(roots.iter().all(|r| *r == roots[0]), "replicas differ");
@@ -300,6 +306,42 @@ fn what_became_of_a_call_is_known_whoever_leads_and_whatever_life_it_is() {
         world.replicas[2].restore(&image).unwrap();
     }
     assert_eq!(world.value(8), 1_001, "what was fenced has not counted");
+}
+
+#[test]
+fn an_entry_that_is_skipped_reaches_no_guest_and_is_answered_and_not_tried_again() {
+    let (old, new) = (load(&text(0, "")), load(&text(1_000, "")));
+    let mut world = World::new(&[&old, &new]);
+    assert_eq!(world.value(1), 1);
+    world.skips = true;
+    let trapped = Errno::TRAPPED.code();
+    assert!(matches!(world.call(&[0], 2), ItemOutcome::Answered { status, .. } if status == trapped));
+    // Who wants no answer hears that it came back.
+    let from = Address::actor(NodeId(1), ActorId([99; 16]));
+    let message = Message::bytes(&[0]);
+    world.input(&Input::Message(Box::new(Delivery {
+        from,
+        grant: 0,
+        badge: 0,
+        flags: 0,
+        reply: None,
+        key: None,
+        message,
+    })));
+    let said: Vec<Item> = std::mem::take(&mut *world.nodes[0].said.lock());
+    let bounced = |item: &Item| {
+        let bounce = matches!(item.saying, Saying::Deliver(Input::Bounce { status, .. }) if status == trapped);
+        bounce && item.to == from
+    };
+    assert!(said.iter().any(bounced), "{said:?}");
+    assert!(matches!(world.upgrade(&new), Switched::Refused { errno, .. } if errno == trapped));
+    world.skips = false;
+    // Whoever asks again under its key is told the same, and the guest still sees nothing of it.
+    assert!(matches!(world.call(&[0], 2), ItemOutcome::Answered { status, .. } if status == trapped));
+    let image = world.replicas[1].snapshot();
+    world.replicas[2].restore(&image).unwrap();
+    assert_eq!(world.value(3), 2, "what was skipped has not counted");
+    assert_eq!(world.replicas[0].figures().1, 0, "it is the same life");
 }
 
 #[test]

@@ -14,12 +14,12 @@ use std::{
     },
 };
 
-use pando_abi::RealmId;
+use pando_abi::{Errno, RealmId};
 use pando_raft::{Applied, Cut, Entry, Machine, Whole};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::Root;
+use super::{Root, RootOutcome};
 
 struct Published {
     root: RwLock<Arc<Root>>,
@@ -129,6 +129,13 @@ impl Machine for RootMachine {
         // The root group has no effects but its outcomes.
         let effects_digest = *blake3::hash(&outcome).as_bytes();
         Applied { outcome, effects_digest }
+    }
+
+    fn skip(&mut self, _: u64, _: &Entry) -> Applied {
+        let text = "the command kills whoever applies it, and was skipped";
+        let (errno, mend) = (Errno::INTERNAL.code(), "look into the nodes' logs".to_owned());
+        let refused = RootOutcome::Refused { errno, text: text.to_owned(), mend };
+        Applied { outcome: refused.encode(), effects_digest: [0; 32] }
     }
 
     fn batch_end(&mut self) -> [u8; 32] {

@@ -201,7 +201,9 @@ mod tests {
             root_index: 0,
             attested: 0,
             fenced: None,
+            rebuilding: None,
             fenced_peers: Vec::new(),
+            rebuilding_peers: Vec::new(),
             stopped: None,
             resting: false,
         }

@@ -97,6 +97,7 @@ pub(crate) enum PayloadRecord {
     Entry(Entry),
     Checkpoint,
     Membership(MembershipRecord),
+    Skip { index: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -112,6 +113,7 @@ impl From<&LogEntry> for LogRecord {
             P::Blank => PayloadRecord::Blank,
             P::Normal(Command::Entry(entry)) => PayloadRecord::Entry(Entry::clone(entry)),
             P::Normal(Command::Checkpoint) => PayloadRecord::Checkpoint,
+            P::Normal(Command::Skip { index }) => PayloadRecord::Skip { index: *index },
             P::Membership(m) => PayloadRecord::Membership(m.into()),
         };
         LogRecord { at: entry.log_id.into(), payload }
@@ -129,6 +131,10 @@ impl LogRecord {
             }
             PayloadRecord::Entry(entry) => P::Normal(Command::Entry(Arc::new(entry))),
             PayloadRecord::Checkpoint => P::Normal(Command::Checkpoint),
+            PayloadRecord::Skip { index } if index >= self.at.index => {
+                return Err(Malformed::Meaning("an entry that skips a later one".into()));
+            }
+            PayloadRecord::Skip { index } => P::Normal(Command::Skip { index }),
             PayloadRecord::Membership(m) => P::Membership(m.try_into()?),
         };
         Ok(LogEntry { log_id: self.at.into(), payload })
@@ -143,6 +149,22 @@ pub(crate) fn encode_entry(entry: &LogEntry) -> Vec<u8> {
 /// The log entry in bytes from the disk.
 pub(crate) fn decode_entry(bytes: &[u8]) -> Result<LogEntry, Malformed> {
     decode::<LogRecord>("log entry", bytes, LOG_RECORD_BYTES_MAX)?.into_entry()
+}
+
+/// How a replica on this disk was fenced last.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) struct FenceRecord {
+    /// Where it was found wrong.
+    pub(crate) index: u64,
+    /// Where that began: the first of `times`.
+    pub(crate) since: u64,
+    /// How often it was fenced since then.
+    pub(crate) times: u32,
+    pub(crate) why: String,
+    /// It has agreed with the majority since.
+    pub(crate) mended: bool,
+    /// The members of the group, as far as was known here.
+    pub(crate) members: Vec<u64>,
 }
 
 /// A group that has a replica on this disk.

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::record::{GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry};
+use super::record::{
+    FenceRecord, GroupRecord, LogIdRecord, LogRecord, MembershipRecord, PayloadRecord, VoteRecord, decode_entry,
+};
 use super::wire::{Answer, Ask, Packet};
 use super::{decode, encode};
 use crate::FRAME_BYTES_MAX;
@@ -63,16 +65,30 @@ fn packets() -> impl Strategy<Value = Packet> {
         Just(Ask::Join),
         Just(Ask::Leave),
         any::<u64>().prop_map(|index| Ask::Seat { index }),
+        any::<u64>().prop_map(|least| Ask::Lend { least }),
+        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(image, offset)| Ask::LentManifest { image, offset }),
+        (any::<[u8; 32]>(), prop::collection::vec(any::<u32>(), 0..9))
+            .prop_map(|(image, parts)| Ask::LentParts { image, parts }),
+        Just(Ask::Compare),
     ];
     let answer = prop_oneof![
         votes().prop_map(|vote| Answer::Higher { vote }),
         text.prop_map(|why| Answer::Fenced { why }),
         prop::option::of(any::<u64>()).prop_map(|leader| Answer::NotLeader { leader }),
+        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(image, total)| Answer::Lent { image, total }),
+        prop::collection::vec(any::<u8>(), 0..99).prop_map(|bytes| Answer::LentBytes { bytes }),
+        prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u8>(), 0..99)), 0..9)
+            .prop_map(|parts| Answer::LentParts { parts }),
     ];
     prop_oneof![
         (any::<u64>(), group, ask).prop_map(|(id, group, ask)| Packet::Ask { id, group, ask }),
         (any::<u64>(), answer).prop_map(|(id, answer)| Packet::Answer { id, answer }),
-        (group, text).prop_map(|(group, why)| Packet::Fenced { group, why }),
+        (group, any::<u64>(), text, any::<bool>()).prop_map(|(group, index, why, rebuilding)| Packet::Fenced {
+            group,
+            index,
+            why,
+            rebuilding
+        }),
     ]
 }
 
@@ -81,6 +97,7 @@ fn read_as_everything(bytes: &[u8]) {
     let _ = Packet::decode(bytes, FRAME_BYTES_MAX);
     let _ = decode_entry(bytes);
     let _ = decode::<GroupRecord>("group", bytes, 1 << 16);
+    let _ = decode::<FenceRecord>("fence record", bytes, 1 << 16);
     let _ = unpack(bytes);
     let _ = Manifest::read(bytes);
 }

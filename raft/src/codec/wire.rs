@@ -39,10 +39,13 @@ pub(crate) enum Packet {
         chain: [u8; 32],
         root: [u8; 32],
     },
-    /// The sender's replica fenced itself.
+    /// The sender's replica fenced itself: it was found wrong at this index.
     Fenced {
         group: [u8; 16],
+        index: u64,
         why: String,
+        /// It is being rebuilt from the others.
+        rebuilding: bool,
     },
     /// From a leader: the group rests at this index of its log.
     Rest {
@@ -124,6 +127,26 @@ pub(crate) enum Ask {
     Seat {
         index: u64,
     },
+    /// Which snapshot of index `least` or later may the asker fetch, whose replica is fenced? It is one that a majority agrees to.
+    Lend {
+        least: u64,
+    },
+    /// The manifest's bytes of the snapshot that is lent, from `offset` on.
+    LentManifest {
+        image: [u8; 32],
+        offset: u64,
+    },
+    /// Parts of it, by their numbers in the manifest.
+    LentParts {
+        image: [u8; 32],
+        parts: Vec<u32>,
+    },
+    /// To a leader: have the replicas compared.
+    Compare,
+    /// What became of this entry where you are?
+    Fate {
+        index: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -177,6 +200,22 @@ pub(crate) enum Answer {
     Overloaded,
     Failed {
         why: String,
+    },
+    /// This one, whose manifest has so many bytes.
+    Lent {
+        image: [u8; 32],
+        total: u64,
+    },
+    LentBytes {
+        bytes: Vec<u8>,
+    },
+    LentParts {
+        parts: Vec<(u32, Vec<u8>)>,
+    },
+    /// The process has died of it twice; or it was applied.
+    Fate {
+        deadly: bool,
+        applied: bool,
     },
 }
 

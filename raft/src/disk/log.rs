@@ -8,13 +8,14 @@
 //!
 //! ```text
 //! region: entries | "vote" | "committed" | "purged" | "cut" = entries in the engine that count
+//!         "skips" = which entries are skipped, and by which
 //! ```
 //!
 //! 1. No holes: an append that would leave one is an error.
 //! 2. Vote and log go through one queue, in order.
 //! 3. The tail holds every entry that is not synced.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
@@ -37,6 +38,9 @@ pub(super) const KEY_VOTE: &[u8] = b"vote";
 const KEY_COMMITTED: &[u8] = b"committed";
 const KEY_PURGED: &[u8] = b"purged";
 const KEY_CUT: &[u8] = b"cut";
+const KEY_SKIPS: &[u8] = b"skips";
+/// Bytes of what is skipped.
+const SKIPS_BYTES_MAX: usize = 1 << 20;
 /// Synced entries kept in memory.
 const TAIL_ENTRIES_MAX: usize = 512;
 /// Bytes of synced entries kept in memory.
@@ -69,6 +73,10 @@ struct State {
     first: u64,
     /// A cut was marked that no append has overwritten.
     cut: bool,
+    /// Which entries are not to be applied, and where that stands.
+    skips: BTreeMap<u64, u64>,
+    /// What this node has died of twice.
+    suspect: Option<u64>,
     tail: VecDeque<Held>,
     tail_bytes: usize,
     appends: u64,
@@ -107,6 +115,20 @@ impl State {
         self.tail.push_back(held);
     }
 
+    /// The first entry of which it is not decided whether it is applied.
+    fn hold(&self) -> Option<u64> {
+        let committed = self.committed.map_or(0, |id| id.index);
+        let open = self.skips.iter().filter(|(_, at)| **at > committed).map(|(target, _)| *target);
+        let suspect = self.suspect.filter(|suspect| self.skips.get(suspect).is_none_or(|at| *at > committed));
+        open.chain(suspect).min()
+    }
+
+    /// What is skipped, to be written.
+    fn skips_item(&self, region: u64) -> Item {
+        let skips: Vec<(u64, u64)> = self.skips.iter().map(|(target, at)| (*target, *at)).collect();
+        Item::Put(region, KEY_SKIPS.to_vec(), encode(&skips))
+    }
+
     fn pop_front(&mut self) {
         if let Some(held) = self.tail.pop_front() {
             self.tail_bytes -= held.bytes;
@@ -139,6 +161,10 @@ impl GroupLog {
             Some(bytes) => Some(decode::<u64>("cut", &bytes, 64).map_err(invalid)?),
             None => None,
         };
+        let skips = match engine.get(region, KEY_SKIPS) {
+            Some(bytes) => decode::<Vec<(u64, u64)>>("skips", &bytes, SKIPS_BYTES_MAX).map_err(invalid)?,
+            None => Vec::new(),
+        };
         let purged = position(KEY_PURGED)?;
         let (first, last) = (engine.first_index(region), engine.last_index(region));
         let last = last.map(|last| last.min(cut.unwrap_or(u64::MAX)));
@@ -151,17 +177,21 @@ impl GroupLog {
             }
             _ => None,
         };
-        let state = State {
+        let mut state = State {
             vote,
             committed: position(KEY_COMMITTED)?,
             last: last.max(purged),
             first: first.map_or(0, |first| first - 1),
             purged,
             cut: cut.is_some(),
+            skips: skips.into_iter().collect(),
+            suspect: None,
             tail: VecDeque::new(),
             tail_bytes: 0,
             appends: 0,
         };
+        let (start, end) = (state.start(), state.end());
+        state.skips.retain(|_, at| (start..end).contains(at));
         let synced = Arc::new(AtomicU64::new(0));
         drop(engine);
         Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced }) })
@@ -170,6 +200,23 @@ impl GroupLog {
     /// The region of the log engine that holds it: another one each time that a replica is made anew.
     pub(crate) fn region(&self) -> u64 {
         self.shared.region
+    }
+
+    /// This entry is not applied before it is decided whether it is skipped.
+    pub(crate) fn suspect(&self, index: Option<u64>) {
+        self.shared.state.lock().suspect = index;
+    }
+
+    /// Is it written here that this entry is skipped, and is that committed?
+    pub(crate) fn skip_of(&self, index: u64) -> Option<bool> {
+        let state = self.shared.state.lock();
+        let at = state.skips.get(&index)?;
+        Some(state.committed.is_some_and(|committed| committed.index >= *at))
+    }
+
+    /// Is any entry skipped?
+    pub(crate) fn has_skips(&self) -> bool {
+        !self.shared.state.lock().skips.is_empty()
     }
 
     /// The vote that is on the disk.
@@ -315,8 +362,20 @@ impl RaftLogStorage<Types> for GroupLog {
         Ok(())
     }
 
+    // What must not be applied yet is told to be committed by the leader, and waited for then: a replica that starts must not
+    // wait.
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.shared.state.lock().committed)
+        let (committed, hold, purged) = {
+            let state = self.shared.state.lock();
+            (state.committed, state.hold(), state.purged)
+        };
+        match hold {
+            Some(hold) if committed.is_some_and(|at| at.index >= hold) => {
+                let before = hold.saturating_sub(1);
+                Ok(self.read(before, hold, None)?.first().map(|entry| entry.log_id).or(purged))
+            }
+            _ => Ok(committed),
+        }
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
@@ -339,6 +398,7 @@ impl RaftLogStorage<Types> for GroupLog {
         state.appends += 1;
         let op = state.appends;
         let mut raw = Vec::with_capacity(encoded.len());
+        let mut skips = false;
         for (entry, bytes, one) in encoded {
             if state.last.is_none() {
                 // An empty log begins where it is told to.
@@ -347,10 +407,18 @@ impl RaftLogStorage<Types> for GroupLog {
                 let why = format!("append of {} to a log that ends before {}", entry.log_id, state.end());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
+            if let openraft::EntryPayload::Normal(Command::Skip { index }) = entry.payload {
+                // Of several the first counts: it is cut off or dropped last.
+                state.skips.entry(index).or_insert(entry.log_id.index);
+                skips = true;
+            }
             state.push(Held { entry, bytes, append: op });
             raw.push(one);
         }
         let mut items = vec![Item::Entries(shared.region, raw)];
+        if skips {
+            items.push(state.skips_item(shared.region));
+        }
         if std::mem::take(&mut state.cut) {
             items.push(Item::Delete(shared.region, KEY_CUT.to_vec()));
         }
@@ -366,11 +434,23 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.cut_after(last);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.drop_upto(upto);
+        Ok(())
+    }
+}
+
+impl GroupLog {
+    fn cut_after(&self, last: Option<LogId>) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         let end = last.map_or(0, |id| id.index + 1).max(state.start());
         if end >= state.end() {
-            return Ok(());
+            return;
         }
         while state.tail.back().is_some_and(|held| held.entry.log_id.index >= end) {
             if let Some(held) = state.tail.pop_back() {
@@ -381,15 +461,19 @@ impl RaftLogStorage<Types> for GroupLog {
         state.cut = true;
         // Unsynced is enough: the entries cut off were never acknowledged under the vote that cuts
         // them, and the append that follows is behind this in the queue.
-        shared.disk.appender.write_lazy(vec![Item::Put(shared.region, KEY_CUT.to_vec(), encode(&end))]);
-        Ok(())
+        let mut items = vec![Item::Put(shared.region, KEY_CUT.to_vec(), encode(&end))];
+        if state.skips.values().any(|at| *at >= end) {
+            state.skips.retain(|_, at| *at < end);
+            items.push(state.skips_item(shared.region));
+        }
+        shared.disk.appender.write_lazy(items);
     }
 
-    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+    fn drop_upto(&self, upto: LogId) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         if state.purged >= Some(upto) {
-            return Ok(());
+            return;
         }
         state.purged = Some(upto);
         state.last = state.last.max(Some(upto));
@@ -397,11 +481,34 @@ impl RaftLogStorage<Types> for GroupLog {
             state.pop_front();
         }
         // Unsynced is enough: what is purged is in a synced snapshot, and purging again does no harm.
-        shared.disk.appender.write_lazy(vec![
+        let mut items = vec![
             Item::Put(shared.region, KEY_PURGED.to_vec(), encode(&LogIdRecord::from(upto))),
             Item::Compact(shared.region, upto.index + 2),
-        ]);
+        ];
+        if state.skips.values().any(|at| *at <= upto.index) {
+            state.skips.retain(|_, at| *at > upto.index);
+            items.push(state.skips_item(shared.region));
+        }
+        shared.disk.appender.write_lazy(items);
+    }
+
+    /// Has the log go on behind a committed position, of which a snapshot is on the disk. What it has up to there goes; what it
+    /// has behind it stays, unless it never was the history's. Blocks. Nobody else must use this log.
+    pub(crate) fn begin_after(&self, at: LogId) -> io::Result<()> {
+        let purged = self.shared.state.lock().purged;
+        let same =
+            purged == Some(at) || self.read(at.index, at.index + 1, None)?.first().is_some_and(|e| e.log_id == at);
+        if !same {
+            // It ends before there, or what it has there was never committed, and so nothing was that comes after it.
+            self.cut_after(purged);
+        }
+        self.drop_upto(at);
         Ok(())
+    }
+
+    /// The last index that is not in the log any more, but in a snapshot; 0: none, or that one.
+    pub(crate) fn purged(&self) -> u64 {
+        self.shared.state.lock().purged.map_or(0, |id| id.index)
     }
 }
 

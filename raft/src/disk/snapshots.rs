@@ -321,12 +321,23 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Makes what came from elsewhere the current snapshot, whatever is: that one is of a wrong state. Blocks.
+    pub(crate) fn replace(&self, group: GroupId, kept: &Arc<Kept>) -> io::Result<()> {
+        let shelf = self.shelf(group);
+        let _one = shelf.saving.lock();
+        self.put(group, &shelf, kept.clone()).map(drop)
+    }
+
     fn publish(&self, group: GroupId, shelf: &Shelf, kept: Arc<Kept>) -> io::Result<Arc<Kept>> {
         let at = |kept: &Kept| kept.meta().last.map(|at| (at.term, at.index));
         // A damaged current one does not stand in the way of a good one.
         if self.known(group)?.is_some_and(|current| at(&current) > at(&kept)) {
             return Ok(kept);
         }
+        self.put(group, shelf, kept)
+    }
+
+    fn put(&self, group: GroupId, shelf: &Shelf, kept: Arc<Kept>) -> io::Result<Arc<Kept>> {
         let number = self.new_file(group)?.number;
         let tmp = self.dir.join(format!("{group}.{number}.tmp"));
         let out = self.files.create(&tmp)?;

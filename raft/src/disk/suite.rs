@@ -65,6 +65,7 @@ impl StoreBuilder<Types, GroupLog, Replicated, tempfile::TempDir> for Folders {
         let seed = Seed {
             group: ActorId([1; 16]),
             node: 1,
+            place: disk.applying.place(7),
             disk,
             log: log.clone(),
             link: Arc::new(Link::new(Arc::new(Nothing), 0)),

@@ -36,6 +36,8 @@ const CHANGE_MAX: Duration = Duration::from_secs(60);
 /// How far behind a learner may be when it becomes a voter.
 const NEAR: u64 = 64;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a leader that rested may take to hear from a quorum.
+const AWAKE_MAX: Duration = Duration::from_secs(1);
 /// How long a node may take to make a replica, and how often it is asked whether it is still there while it catches up.
 const JOIN_MAX: Duration = Duration::from_secs(5);
 /// How long the leader is looked for by a node that wants to leave.
@@ -101,6 +103,8 @@ impl Node {
         };
         let change = async {
             let _mine = replica.changing.lock().await;
+            // One that rested leads still, but writes nothing before it has heard from a quorum again.
+            _ = read_index(raft, AWAKE_MAX).await;
             self.change(replica, raft, wanted).await
         };
         match tokio::time::timeout(timeout, change).await {

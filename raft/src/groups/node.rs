@@ -17,8 +17,9 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
+use super::poison::decide;
 use crate::codec::record::{GroupRecord, VoteRecord};
-use crate::codec::wire::{Answer, Ask, Packet};
+use crate::codec::wire::{Answer, Ask};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
@@ -57,7 +58,7 @@ pub(crate) struct Node {
     raft: Arc<openraft::Config>,
     notices: mpsc::UnboundedSender<Notice>,
     replicas: RwLock<BTreeMap<GroupId, Arc<Replica>>>,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
@@ -175,7 +176,12 @@ impl Node {
 
     /// Starts the replica of a record, from what the disk has.
     /// `fresh`: it was here before the boot, and its group may rest.
-    async fn begin(&self, group: GroupId, record: &GroupRecord, fresh: bool) -> Result<Arc<Replica>, String> {
+    pub(super) async fn begin(
+        &self,
+        group: GroupId,
+        record: &GroupRecord,
+        fresh: bool,
+    ) -> Result<Arc<Replica>, String> {
         let log = GroupLog::open(self.disk.clone(), record.region).map_err(|e| e.to_string())?;
         let seed = Seed {
             group,
@@ -186,12 +192,15 @@ impl Node {
             attest_every: self.config.attest_every,
             notices: self.notices.clone(),
             machine: self.machines.make(group),
+            place: self.disk.applying.place(record.region),
         };
         let core = Arc::new(Core::new(seed));
+        core.log.suspect(core.danger.deadly());
+        let how = self.fence_of(group);
         let replica = if let Some(why) = &record.fenced {
-            core.halt(why, true);
+            core.was_fenced(how.as_ref().map_or(0, |how| how.index), why);
             // Who the others were, as far as is known, so that proposals made here can go to them.
-            core.assume_members(&record.founders);
+            core.assume_members(how.as_ref().map_or(&record.founders, |how| &how.members));
             Replica::new(core, None, fresh, record.joining)
         } else {
             let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
@@ -216,6 +225,13 @@ impl Node {
         };
         let replica = Arc::new(replica);
         self.replicas.write().insert(group, replica.clone());
+        if replica.core.danger.deadly().is_some() && replica.raft.is_some() {
+            let _ = self.notices.send(Notice::Deadly { group });
+        }
+        if record.fenced.is_some() || how.is_some_and(|how| !how.mended) {
+            // The node is closing if nobody listens.
+            let _ = self.notices.send(Notice::Resume { group });
+        }
         let patience = Patience { checkpoint: self.config.checkpoint_idle, rest: self.config.rest_idle };
         self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
         Ok(replica)
@@ -345,22 +361,33 @@ impl Node {
         }
     }
 
-    async fn notice(&self, notice: Notice) {
+    async fn notice(self: &Arc<Self>, notice: Notice) {
         match notice {
-            Notice::Fence { group, why } => {
-                let Some(replica) = self.replica(group) else { return };
-                if replica.ending.load(Ordering::Relaxed) {
-                    return;
+            Notice::Fence { group, index, why } => {
+                if let Some(replica) = self.replica(group).filter(|replica| replica.core.is_fenced()) {
+                    self.fence(replica, index, why).await;
                 }
-                tracing::error!(%group, %why, "the replica here is fenced");
-                if let Err(e) = self.disk.fence_group(group, &why).await {
-                    tracing::error!(%group, %e, "the fence could not be written");
+            }
+            Notice::Deadly { group } => {
+                if let Some(replica) = self.replica(group)
+                    && let Some(index) = replica.core.danger.deadly()
+                {
+                    self.runtime.spawn(decide(Arc::downgrade(self), replica, index));
                 }
-                for to in replica.core.member_nodes() {
-                    self.link.send(to, &Packet::Fenced { group: group.0, why: why.clone() }, false);
+            }
+            Notice::Resume { group } => {
+                if let Some(replica) = self.replica(group) {
+                    self.resume(replica);
                 }
-                let _ = self.events.send(GroupEvent::Fenced { group, node: self.config.node, why });
-                replica.end().await;
+            }
+            Notice::Mended { group, node } => {
+                tracing::info!(%group, node, "a replica that was fenced agrees again");
+                let _ = self.events.send(GroupEvent::Mended { group, node: NodeId(node as u32) });
+                if node == self.id
+                    && let Err(e) = self.disk.mend_group(group).await
+                {
+                    tracing::warn!(%group, %e, "that the replica here agrees again could not be written");
+                }
             }
             Notice::Minority { group, node, why } => {
                 tracing::error!(%group, node, %why, "a replica disagrees with the majority");
@@ -372,7 +399,7 @@ impl Node {
                     "its log has lost entries that it had acknowledged, up to index {index}: take it out of the \
                      voters and let it join again under a new number"
                 );
-                if replica.core.note_fenced(node, &why) {
+                if replica.core.note_fenced(node, u64::MAX, &why, false) {
                     tracing::error!(%group, node, %why, "a replica lost acknowledged entries");
                     let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
                 }
@@ -429,6 +456,7 @@ async fn keep_house(node: Weak<Node>, mut inbox: mpsc::UnboundedReceiver<Notice>
                 if node.closed.load(Ordering::Relaxed) {
                     return;
                 }
+                node.all().iter().for_each(|replica| replica.loan.expire());
                 let disk = node.disk.clone();
                 match blocking(move || disk.purge()).await {
                     // The engine panics when a sync fails.

@@ -81,7 +81,7 @@ impl Node {
                     outcome: written.data.outcome,
                 },
                 Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
-                    if to.leader_id.is_none() && !renewed && replica.renew(left.min(ATTEMPT)).await {
+                    if to.leader_id.is_none() && !renewed && replica.confirm_lead(left.min(ATTEMPT)).await {
                         renewed = true;
                         continue;
                     }

@@ -17,7 +17,8 @@ use crate::attest::Word;
 use crate::codec::Malformed;
 use crate::codec::record::{LogIdRecord, LogRecord, VoteRecord};
 use crate::codec::wire::{Answer, Ask, Packet, group_of};
-use crate::disk::snapshots::incoming::{Next, Piece};
+use crate::disk::snapshots::form::Meta;
+use crate::disk::snapshots::incoming::{Next, Piece, WANTED_MAX};
 use crate::entry::GroupId;
 use crate::net::warn;
 use crate::replica::apply::openraft_meta;
@@ -52,7 +53,10 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
     }
     match node.link.receive(from, frame) {
         Some(Packet::Ask { id, group, ask }) => {
-            let bulk = matches!(ask, Ask::Manifest { .. } | Ask::Parts { .. });
+            let bulk = match ask {
+                Ask::Manifest { .. } | Ask::Parts { .. } | Ask::LentManifest { .. } | Ask::LentParts { .. } => true,
+                _ => false,
+            };
             let task = node.clone();
             node.runtime.spawn(async move {
                 match serve(&task, from, group_of(group), ask).await {
@@ -62,20 +66,26 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
             });
         }
         Some(Packet::Attest { group, index, chain, root }) => {
-            if let Some(replica) = node.replica(group_of(group))
-                && replica.core.halted().is_none()
-                && replica.core.is_member(u64::from(from.0))
-            {
+            let member = |replica: &Arc<Replica>| replica.core.is_member(u64::from(from.0));
+            let Some(replica) = node.replica(group_of(group)).filter(member) else { return };
+            if replica.core.is_fenced() {
+                // That it is may not have been heard.
+                let packet = replica.core.fence_packet(replica.core.mending().is_some());
+                node.link.send(from, &packet, false);
+            } else if replica.core.halted().is_none() {
                 replica.core.hear(u64::from(from.0), index, Word { chain, root });
             }
         }
-        Some(Packet::Fenced { group, why }) => {
-            let group = group_of(group);
-            let news = node
-                .replica(group)
-                .is_some_and(|r| r.core.is_member(u64::from(from.0)) && r.core.note_fenced(u64::from(from.0), &why));
+        Some(Packet::Fenced { group, index, why, rebuilding }) => {
+            let (group, peer) = (group_of(group), u64::from(from.0));
+            let news = node.replica(group).is_some_and(|replica| {
+                replica.core.is_member(peer) && replica.core.note_fenced(peer, index, &why, rebuilding)
+            });
             if news {
-                let _ = node.events.send(GroupEvent::Fenced { group, node: from, why });
+                let _ = node.events.send(match rebuilding {
+                    true => GroupEvent::Rebuilding { group, node: from },
+                    false => GroupEvent::Fenced { group, node: from, why },
+                });
             }
         }
         Some(Packet::Rest { group, term, index }) => node.rest_offered(from, group, term, index),
@@ -116,12 +126,13 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
         Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. } => true,
         Ask::Manifest { .. } | Ask::Parts { .. } => true,
-        Ask::ReadIndex { .. } | Ask::Leave | Ask::Seat { .. } => {
+        Ask::ReadIndex { .. } | Ask::Leave | Ask::Seat { .. } | Ask::Lend { .. } | Ask::Compare => {
             replica.work();
             false
         }
         // Who writes or changes wakes it there.
         Ask::Propose { .. } | Ask::ChangeMembers { .. } | Ask::Join => false,
+        Ask::LentManifest { .. } | Ask::LentParts { .. } | Ask::Fate { .. } => false,
     };
     let answer = answer(node, &replica, raft, from, ask).await;
     match answer {
@@ -207,10 +218,21 @@ async fn answer(
             Err(why) => Answer::Failed { why },
         }),
         Ask::Join => Ok(Answer::Done),
+        Ask::Lend { least } => Ok(node.lend(replica, raft, from, least).await),
+        Ask::LentManifest { image, offset } => Ok(node.lent_manifest(replica, image, offset)),
+        Ask::LentParts { image, parts } if parts.len() > WANTED_MAX => {
+            nonsense(&format!("{} parts of {:.8} asked for at once", parts.len(), pando_abi::ModuleHash(image)))
+        }
+        Ask::LentParts { image, parts } => Ok(node.lent_parts(replica, image, parts).await),
+        Ask::Compare => Ok(node.compare(replica, raft).await),
+        Ask::Fate { index } => {
+            let (deadly, applied) = replica.core.fate(index);
+            Ok(Answer::Fate { deadly, applied })
+        }
     }
 }
 
-fn stopped(e: impl std::fmt::Display) -> Answer {
+pub(crate) fn stopped(e: impl std::fmt::Display) -> Answer {
     Answer::Stopped { why: e.to_string() }
 }
 
@@ -280,6 +302,14 @@ async fn append(
     })
 }
 
+/// Where a snapshot from a peer stands. `None`: nowhere where a snapshot can.
+pub(crate) fn position(meta: &Meta) -> Option<LogIdRecord> {
+    let last = meta.last?;
+    let far = last.term > NUMBER_MAX || last.index > NUMBER_MAX;
+    let unordered = meta.membership_at.is_some_and(|at| (at.term, at.index) > (last.term, last.index));
+    (!far && !unordered).then_some(last)
+}
+
 async fn snapshot(
     replica: &Arc<Replica>,
     raft: &GroupRaft,
@@ -305,10 +335,7 @@ async fn snapshot(
         Next::Whole(whole) => whole,
     };
     let meta = whole.meta();
-    let beyond = |at: Option<LogIdRecord>| at.is_some_and(|at| at.term > vote.leader_id.term);
-    let far = meta.last.is_some_and(|at| at.index > NUMBER_MAX);
-    let unordered = meta.membership_at.map(|at| (at.term, at.index)) > meta.last.map(|at| (at.term, at.index));
-    if meta.last.is_none() || far || beyond(meta.last) || unordered {
+    if position(meta).is_none_or(|last| last.term > vote.leader_id.term) {
         return nonsense("a snapshot from beyond its sender's term");
     }
     let snapshot = Snapshot { meta: openraft_meta(meta)?, snapshot: whole };

@@ -31,7 +31,7 @@ use crate::types::{Image, LogId, SnapshotOf, Types, Vote};
 /// longer without anything being wrong. What was eaten on the way is found out after it.
 const WRITE_MIN: Duration = Duration::from_secs(1);
 /// Bytes of a manifest in one frame.
-const CHUNK_BYTES: usize = 512 << 10;
+pub(crate) const CHUNK_BYTES: usize = 512 << 10;
 
 /// Makes the ways of one group.
 #[derive(Clone)]
@@ -145,7 +145,7 @@ impl Peer {
 }
 
 /// The parts that a peer asks for, as many as fit; one at least, unless they are none.
-fn read(reader: &Reader, image: &Image, wanted: Vec<u32>) -> std::io::Result<Vec<(u32, Vec<u8>)>> {
+pub(crate) fn read(reader: &Reader, image: &Image, wanted: Vec<u32>) -> std::io::Result<Vec<(u32, Vec<u8>)>> {
     let (mut parts, mut room) = (Vec::new(), WANTED_BYTES);
     for part in wanted {
         let bytes = reader.part(image, part as usize)?;

@@ -5,6 +5,7 @@
 //! 3. A snapshot is on the disk before openraft hears of it, so before the log behind it is purged.
 //! 4. Applying waits while a snapshot is cut, not while it is written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,7 +32,7 @@ use crate::types::{
 /// Entries of one visit to a blocking thread.
 const BATCH: usize = 256;
 
-type Item = (LogEntry, Option<ApplyResponder<Types>>);
+pub(super) type Item = (LogEntry, Option<ApplyResponder<Types>>);
 
 /// What openraft holds.
 pub(crate) struct Replicated {
@@ -55,7 +56,11 @@ impl Core {
     /// Applies a batch. Blocks.
     fn apply_batch(&self, batch: Vec<Item>) -> io::Result<()> {
         let mut words = Vec::new();
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
+        let (first, last) = (first.0.log_id.index, last.0.log_id.index);
+        let is_skipped = |index| self.log.skip_of(index) == Some(true);
         let mut slot = self.slot.lock();
+        let exposed = if first == last && is_skipped(first) { None } else { self.expose(first, last)? };
         for (entry, responder) in batch {
             if let Some(why) = self.halted() {
                 return Err(io::Error::other(why));
@@ -73,7 +78,10 @@ impl Core {
                 }
                 EntryPayload::Normal(Command::Entry(entry)) => {
                     pass(Point::ApplyBefore);
-                    let applied = slot.machine.apply(index, &entry);
+                    let applied = match is_skipped(index) {
+                        true => slot.machine.skip(index, &entry),
+                        false => slot.machine.apply(index, &entry),
+                    };
                     pass(Point::ApplyAfter);
                     slot.chain.entry(term, index, &entry, &applied);
                     self.worked.store(index, Ordering::Relaxed);
@@ -81,6 +89,10 @@ impl Core {
                 }
                 EntryPayload::Normal(Command::Checkpoint) => {
                     slot.chain.other(term, index, b"checkpoint");
+                    agreed = true;
+                }
+                EntryPayload::Normal(Command::Skip { index: skipped }) => {
+                    slot.chain.other(term, index, format!("skip {skipped}").as_bytes());
                     agreed = true;
                 }
                 EntryPayload::Membership(membership) => {
@@ -102,6 +114,8 @@ impl Core {
             }
             MutexGuard::bump(&mut slot);
         }
+        drop(exposed);
+        self.survived(last);
         self.publish(&slot);
         drop(slot);
         for (index, word) in words {
@@ -163,6 +177,7 @@ impl Core {
         slot.membership = openraft.last_membership;
         slot.chain = Chain { hash: meta.chain, root: meta.root, root_index: meta.root_index };
         self.agreed.store(meta.root_index, Ordering::Relaxed);
+        self.survived(slot.last.map_or(0, |at| at.index));
         // The state is another one now, so the machine hears its role again.
         if let Some((leading, term)) = slot.told {
             slot.machine.role(leading, term);
@@ -230,13 +245,17 @@ impl RaftStateMachine<Types> for Replicated {
     {
         while let Some(first) = entries.next().await {
             // What is there already, and no room for what is not: most batches are of one entry.
-            let mut batch = vec![first?];
-            while batch.len() < BATCH
+            let mut rest = VecDeque::from([first?]);
+            while rest.len() < BATCH
                 && let Some(Some(next)) = entries.next().now_or_never()
             {
-                batch.push(next?);
+                rest.push_back(next?);
             }
-            self.run(move |core| core.apply_batch(batch)).await?;
+            while let Some(first) = rest.front().map(|(entry, _)| entry.log_id.index) {
+                let piece = self.core.piece(&mut rest);
+                self.core.decided(first).await?;
+                self.run(move |core| core.apply_batch(piece)).await?;
+            }
         }
         Ok(())
     }

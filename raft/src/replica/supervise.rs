@@ -36,7 +36,7 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
         let look = async {
             if replica.rest.is_awake() {
                 tokio::time::sleep(LOOK.min(patience.look())).await;
-            } else if patience.compares(&replica) {
+            } else if replica.leads() && patience.compares(&replica) {
                 _ = tokio::time::timeout(patience.checkpoint, replica.woken.notified()).await;
             } else {
                 replica.woken.notified().await;
@@ -134,9 +134,10 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
     let idle_for = idle.since.elapsed();
     if patience.compares(replica) && idle_for >= patience.checkpoint {
         idle.since = Instant::now();
+        replica.core.compares();
         replica.wake();
         // Without waiting: if it is not committed there will be another.
-        if replica.renew(LOOK * 4).await {
+        if replica.confirm_lead(LOOK * 4).await {
             let _ = raft.client_write_ff(Command::Checkpoint, None).await;
         }
     } else if !patience.rest.is_zero() && idle_for >= patience.rest {

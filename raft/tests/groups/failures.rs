@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pando_raft::{Config, GroupEvent, LinearError, NodeId, ProposeError, Role};
+use pando_raft::{Config, GroupEvent, LinearError, NodeId, ProposeError};
 
 use crate::harness::{Cluster, LONG, Plan, entry, eventually, group, put, run};
 
@@ -169,49 +169,6 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     }
     out.truncate(len);
     out
-}
-
-#[test]
-fn a_replica_that_goes_wrong_is_fenced_named_everywhere_and_stays_fenced() {
-    run(async {
-        let mut cluster = Cluster::start(1..=2, |config| config.attest_every = 16).await;
-        cluster.plans.insert(3, Plan { sick: Some(b"line 5".to_vec()), ..Plan::default() });
-        cluster.open(3).await;
-        let g = group(1);
-        let mut events = cluster.nodes[&1].watch();
-        cluster.create(g, &[1, 2, 3]).await;
-        for seq in 0..40 {
-            put(&cluster.nodes[&1], g, seq).await;
-        }
-        let status =
-            eventually("the sick replica is fenced", || cluster.nodes[&3].status(g).filter(|s| s.fenced.is_some()))
-                .await;
-        assert_eq!(status.role, Role::Stopped);
-        assert!(status.fenced.as_ref().is_some_and(|why| why.contains("index 16")), "{status:?}");
-        for node in [1, 2] {
-            let peers = eventually("the others name it", || {
-                let peers = cluster.nodes[&node].status(g)?.fenced_peers;
-                (!peers.is_empty()).then_some(peers)
-            })
-            .await;
-            assert_eq!(peers[0].0, NodeId(3));
-        }
-        let fenced = async {
-            loop {
-                if let GroupEvent::Fenced { node, .. } = events.recv().await.unwrap() {
-                    return node;
-                }
-            }
-        };
-        assert_eq!(tokio::time::timeout(LONG, fenced).await.unwrap(), NodeId(3));
-        // The others go on, also for those who ask at the fenced node.
-        put(&cluster.nodes[&3], g, 40).await;
-        cluster.agree(g, &[1, 2], 41).await;
-        assert!(cluster.nodes[&3].with_machine(g, |_| ()).is_none());
-        cluster.close(3).await;
-        cluster.open(3).await;
-        assert!(cluster.nodes[&3].status(g).unwrap().fenced.is_some());
-    });
 }
 
 #[test]

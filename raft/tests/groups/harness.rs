@@ -27,9 +27,11 @@ pub struct Journal {
     pub lines: Vec<Vec<u8>>,
     pub seen: BTreeSet<(u64, u64)>,
     pub roles: Vec<(bool, u64)>,
-    /// Payloads from which this node's copy goes wrong.
-    pub sick: Option<Vec<u8>>,
+    /// This node's copy goes wrong with every entry.
+    pub sick: bool,
     pub panics_on: Option<Vec<u8>>,
+    /// The payload that ends the process.
+    pub dies_of: Option<Vec<u8>>,
     pub slow: Duration,
 }
 
@@ -48,13 +50,20 @@ impl Machine for Journal {
     fn apply(&mut self, _index: u64, entry: &Entry) -> Applied {
         std::thread::sleep(self.slow);
         assert!(self.panics_on.as_ref() != Some(&entry.payload), "told to panic");
+        if self.dies_of.as_ref() == Some(&entry.payload) && !self.seen.contains(&(entry.incarnation, entry.seq)) {
+            std::process::abort();
+        }
         if self.seen.insert((entry.incarnation, entry.seq)) {
             self.lines.push(entry.payload.clone());
-            if self.sick.as_ref() == Some(&entry.payload) {
+            if self.sick {
                 self.lines.push(b"a flipped bit".to_vec());
             }
         }
         Applied { outcome: (self.lines.len() as u64).to_le_bytes().to_vec(), effects_digest: [0; 32] }
+    }
+    fn skip(&mut self, _: u64, entry: &Entry) -> Applied {
+        self.seen.insert((entry.incarnation, entry.seq));
+        Applied { outcome: b"skipped".to_vec(), effects_digest: [0; 32] }
     }
     fn batch_end(&mut self) -> [u8; 32] {
         self.hash()
@@ -103,14 +112,15 @@ impl Machine for Journal {
 /// What machines of one node are made with.
 #[derive(Clone, Default)]
 pub struct Plan {
-    pub sick: Option<Vec<u8>>,
+    pub sick: bool,
     pub panics_on: Option<Vec<u8>>,
+    pub dies_of: Option<Vec<u8>>,
 }
 
 impl Machines for Plan {
     fn make(&self, _group: GroupId) -> Box<dyn Machine> {
         let plan = self.clone();
-        Box::new(Journal { sick: plan.sick, panics_on: plan.panics_on, ..Journal::default() })
+        Box::new(Journal { sick: plan.sick, panics_on: plan.panics_on, dies_of: plan.dies_of, ..Journal::default() })
     }
 }
 
@@ -179,6 +189,8 @@ impl Wire for End {
 pub struct Cluster {
     pub net: Arc<Net>,
     pub dir: tempfile::TempDir,
+    /// A folder that outlives this process.
+    pub home: Option<PathBuf>,
     pub nodes: BTreeMap<u32, Groups>,
     pub plans: BTreeMap<u32, Plan>,
     pub tune: fn(&mut Config),
@@ -189,6 +201,7 @@ impl Cluster {
         let mut cluster = Cluster {
             net: Arc::default(),
             dir: tempfile::tempdir().unwrap(),
+            home: None,
             nodes: BTreeMap::new(),
             plans: BTreeMap::new(),
             tune,
@@ -208,7 +221,7 @@ impl Cluster {
     }
 
     pub fn folder(&self, node: u32) -> PathBuf {
-        self.dir.path().join(format!("n{node}"))
+        self.home.as_deref().unwrap_or(self.dir.path()).join(format!("n{node}"))
     }
 
     pub fn config(&self, node: u32) -> Config {

@@ -3,6 +3,8 @@
 mod failures;
 mod harness;
 mod members;
+mod poison;
+mod rebuild;
 mod rest;
 mod storage;
 

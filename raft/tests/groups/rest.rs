@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use pando_raft::{Config, GroupId, NodeId};
+use pando_raft::{Config, GroupId};
 
 use crate::harness::{Cluster, comes_back, ends, eventually, group, put, run};
 

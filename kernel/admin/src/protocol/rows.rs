@@ -109,7 +109,7 @@ pub struct ActorRow {
     pub voters: Vec<u32>,
     /// Those that shall be its voters; the same unless a change is under way.
     pub wanted: Vec<u32>,
-    /// `running`, `restarting`, `fenced on n2: ...`
+    /// `running`, `restarting`, `running, rebuilding on n2`, `fenced here: ...`
     pub state: String,
     /// Messages waiting.
     pub mailbox: u64,

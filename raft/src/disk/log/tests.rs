@@ -10,15 +10,35 @@ use proptest::prelude::*;
 use super::*;
 use crate::disk::suite::open_disk;
 use crate::entry::Entry;
-use crate::types::Command;
+use crate::types::{Command, term_of};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { count: u64, bytes: usize },
-    Cut { back: u64 },
-    Purge { upto: u64 },
-    Beyond { gap: u64 },
-    Vote { term: u64 },
+    Append {
+        count: u64,
+        bytes: usize,
+    },
+    Cut {
+        back: u64,
+    },
+    Purge {
+        upto: u64,
+    },
+    Beyond {
+        gap: u64,
+    },
+    /// A snapshot from elsewhere, at an index of this log or beyond; and whether what is there is of another term.
+    BeginAfter {
+        index: u64,
+        other: Option<bool>,
+    },
+    /// An entry that skips another one.
+    Skip {
+        back: u64,
+    },
+    Vote {
+        term: u64,
+    },
     Restart,
 }
 
@@ -28,6 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..60u64).prop_map(|back| Step::Cut { back }),
         2 => (0..80u64).prop_map(|upto| Step::Purge { upto }),
         1 => (1..20u64).prop_map(|gap| Step::Beyond { gap }),
+        2 => (0..90u64, prop::option::of(any::<bool>())).prop_map(|(index, other)| Step::BeginAfter { index, other }),
+        2 => (1..30u64).prop_map(|back| Step::Skip { back }),
         1 => (1..9u64).prop_map(|term| Step::Vote { term }),
         1 => Just(Step::Restart),
     ]
@@ -78,6 +100,29 @@ async fn play(steps: Vec<Step>) {
                 purged = Some(at);
                 log.purge(at).await.unwrap();
             }
+            Step::BeginAfter { index, other } => {
+                let index = purged.map_or(0, |p| p.index + 1) + index;
+                let there = model.get(&index).map(|e| e.log_id);
+                let at = match other {
+                    None => there.unwrap_or(log_id(term, index)),
+                    // Of one who leads later than anybody in this log, or of one who led before.
+                    Some(later) => log_id(if later { term + 1 } else { purged.map_or(1, |p| term_of(&p)) }, index),
+                };
+                if there == Some(at) {
+                    model = model.split_off(&(index + 1));
+                } else {
+                    model.clear();
+                }
+                (purged, term) = (Some(at), term.max(term_of(&at)));
+                log.begin_after(at).unwrap();
+            }
+            Step::Skip { back } => {
+                let Some(index) = end.checked_sub(back) else { continue };
+                let skip = EntryPayload::Normal(Command::Skip { index });
+                let skip = LogEntry { log_id: log_id(term, end), payload: skip };
+                model.insert(end, skip.clone());
+                append(&mut log, vec![skip]).await.unwrap();
+            }
             Step::Vote { term } => {
                 vote = Some(Vote::new(term, 3));
                 log.save_vote(&Vote::new(term, 3)).await.unwrap();
@@ -95,6 +140,11 @@ async fn play(steps: Vec<Step>) {
         assert_eq!(state.last_purged_log_id, purged);
         assert_eq!(state.last_log_id, wanted.last().map(|e| e.log_id).or(purged));
         assert_eq!(log.read_vote().await.unwrap(), vote);
+        for index in model.keys() {
+            let skips =
+                |e: &LogEntry| matches!(e.payload, EntryPayload::Normal(Command::Skip { index: i }) if i == *index);
+            assert_eq!(log.skip_of(*index).is_some(), model.values().any(skips), "{index}");
+        }
         if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
             let (first, end) = (first.log_id.index, last.log_id.index + 1);
             let middle = (first + end) / 2;

@@ -4,7 +4,8 @@
 //! 2. State-machine safety and log matching: replicas that have applied the same index have the same chain, and at the
 //!    same agreed index the same root, for ever.
 //! 3. What was applied stays: while a node and its replica live, the applied index never goes down.
-//! 4. No replica is fenced, or stops but for a rotten disk or until its module has come, and none calls another one odd.
+//! 4. No replica is fenced, or stops but for a rotten disk or until its module has come, and none calls another one odd; but
+//!    for a group in which a bit has flipped, until it is mended.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use pando_abi::ActorId;
 use pando_kernel::replica::LACKS_MODULE;
 use pando_raft::Role;
 
-use crate::sim::world::World;
+use crate::sim::{flips::Flips, world::World};
 
 /// What was seen so far.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub struct Replicas {
 
 impl Replicas {
     /// Looks at every replica of every node that lives.
-    pub fn look(&mut self, world: &World, found: &mut Vec<String>) {
+    pub fn look(&mut self, world: &World, flips: &Flips, found: &mut Vec<String>) {
         for (at, machine) in world.machines.iter().enumerate() {
             let Some(kernel) = machine.kernel() else { continue };
             if machine.disk.is_cut() {
@@ -38,20 +39,27 @@ impl Replicas {
             let id = machine.id();
             for group in kernel.groups().list() {
                 let Some(status) = kernel.groups().status(group) else { continue };
+                if status.role == Role::Leader {
+                    let leader = *self.leaders.entry((group, status.term)).or_insert(id.0);
+                    if leader != id.0 {
+                        found.push(format!("term {} of {group:.8} has two leaders, n{leader} and {id}", status.term));
+                    }
+                }
+                if flips.is_open(group) {
+                    self.applied.remove(&(at, machine.boots(), group, status.replica));
+                    continue;
+                }
                 if let Some(why) = &status.stopped
                     && !machine.disk.is_hurt()
                     && !why.contains(LACKS_MODULE)
                 {
                     found.push(format!("the replica of {group:.8} on {id} has stopped: {why}"));
                 }
-                if let Some((peer, why)) = status.fenced_peers.first() {
+                if let Some((peer, why)) = status.fenced_peers.iter().chain(&status.rebuilding_peers).next() {
                     found.push(format!("{id} calls the replica of {group:.8} on {peer} odd: {why}"));
                 }
-                if status.role == Role::Leader {
-                    let leader = *self.leaders.entry((group, status.term)).or_insert(id.0);
-                    if leader != id.0 {
-                        found.push(format!("term {} of {group:.8} has two leaders, n{leader} and {id}", status.term));
-                    }
+                if let Some(why) = &status.rebuilding {
+                    found.push(format!("{id} rebuilds the replica of {group:.8}: {why}"));
                 }
                 self.compare(group, status.applied, status.chain, true, id.0, found);
                 if status.root_index > 0 {
