@@ -310,13 +310,10 @@ impl Replica {
         let mut answer = None;
         for action in actions {
             match action {
-                Action::Deliver { to, input: Input::Reply { token, status, message, standing } } => {
-                    if asked == Some(ReplyTo { address: to, token }) && to.home != Home::Group {
-                        answer = Some((status, message, standing.index));
-                    } else {
-                        let input = Input::Reply { token, status, message, standing };
-                        self.say(to, Saying::Deliver(input), moment.standing.index, out);
-                    }
+                Action::Deliver { to, input: Input::Reply { token, status, message, standing } }
+                    if asked == Some(ReplyTo { address: to, token }) && to.home != Home::Group =>
+                {
+                    answer = Some((status, message, standing.index));
                 }
                 Action::Deliver { to, input } => _ = self.say(to, Saying::Deliver(input), moment.standing.index, out),
                 Action::Spawn(order) => {
