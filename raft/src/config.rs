@@ -69,7 +69,7 @@ impl Config {
             log_keep: 1024,
             attest_every: 64,
             checkpoint_idle: Duration::from_secs(2),
-            rest_idle: Duration::from_millis(100),
+            rest_idle: Duration::from_secs(3),
             in_flight_max: 4096,
             in_flight_bytes_max: 64 << 20,
             log_file_bytes: 32 << 20,

@@ -24,7 +24,7 @@ fn a_program_without_the_feature_has_none_of_it() {
     let bytes = std::fs::read(program::path()).expect("the program");
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("PANDO_LOG"), "what is in it is found");
-    assert!(!has("PANDO_FAIL") && !has(Point::LogBeforeSync.name()));
+    assert!(!has("PANDO_FAIL") && !has("PANDO_POISON") && !has(Point::LogBeforeSync.name()));
 }
 
 #[cfg(feature = "planted")]

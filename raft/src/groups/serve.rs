@@ -53,10 +53,10 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
     }
     match node.link.receive(from, frame) {
         Some(Packet::Ask { id, group, ask }) => {
-            let bulk = match ask {
-                Ask::Manifest { .. } | Ask::Parts { .. } | Ask::LentManifest { .. } | Ask::LentParts { .. } => true,
-                _ => false,
-            };
+            let bulk = matches!(
+                ask,
+                Ask::Manifest { .. } | Ask::Parts { .. } | Ask::LentManifest { .. } | Ask::LentParts { .. }
+            );
             let task = node.clone();
             node.runtime.spawn(async move {
                 match serve(&task, from, group_of(group), ask).await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pando_raft::{CopyError, GroupCopy, Groups, Laying, NodeId, OpenError};
 
-use crate::harness::{Cluster, End, LONG, Plan, comes_back, ends, entry, eventually, group, put, run};
+use crate::harness::{Cluster, End, LONG, Plan, entry, eventually, group, put, run};
 
 #[test]
 fn all_nodes_restart_at_once_and_keep_every_acknowledged_entry() {
@@ -159,9 +159,9 @@ fn a_replica_whose_disk_lost_what_it_acknowledged_is_named() {
         cluster.agree(g, &[1, 2, 3], 40).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let victim = leader % 3 + 1;
-        ends(&mut cluster, victim).await;
+        cluster.close(victim).await;
         tear(&cluster, victim);
-        comes_back(&mut cluster, victim).await;
+        cluster.open(victim).await;
         // Either the leader goes on and names it, or another one was elected and brings it up.
         let named = eventually("the loss is seen", || {
             let status = cluster.nodes[&leader].status(g)?;
