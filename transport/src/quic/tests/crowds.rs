@@ -1,30 +1,31 @@
 use super::*;
 use std::net::UdpSocket;
 
-/// First packets of so many handshakes that nobody will ever go on with, as somebody sends them who forges addresses.
+/// First packets of so many handshakes that nobody will ever go on with, as somebody sends them who forges addresses. They are
+/// made one after the other: what the sink's buffer has no room for is lost, and no dialler of a crowd says it again.
 async fn first_packets(count: usize) -> Vec<Vec<u8>> {
-    let sink = UdpSocket::bind(loopback()).unwrap();
+    let sink = tokio::net::UdpSocket::bind(loopback()).await.unwrap();
     let to = sink.local_addr().unwrap();
-    sink.set_nonblocking(true).unwrap();
-    let socket = endpoint::user_socket(to).unwrap();
     let dialling = endpoint::dialling(&key(77), Duration::from_secs(1)).unwrap();
-    let connect = || socket.connect_with(dialling.clone(), to, "pando.invalid").unwrap();
-    let connecting: Vec<_> = (0..count).map(|_| connect()).collect();
-    // By the id that the dialler made up for the other side: a repetition would be the same connection.
-    let mut packets = std::collections::BTreeMap::new();
+    let socket = endpoint::user_socket(to).unwrap();
+    let mut packets = Vec::with_capacity(count);
     let mut packet = [0; 2048];
-    while packets.len() < count {
-        match sink.recv(&mut packet) {
-            Ok(length) if length >= 1200 && packet[0] & 0xf0 == 0xc0 => {
-                let id = packet[6..6 + packet[5] as usize].to_vec();
-                packets.entry(id).or_insert_with(|| packet[..length].to_vec());
+    // The id that the dialler made up for the other side: what comes once more is of the same connection.
+    let id = |packet: &[u8]| packet[6..6 + usize::from(packet[5])].to_vec();
+    let mut seen = std::collections::BTreeSet::new();
+    // Who lets go of one has a goodbye sent.
+    let mut connecting = Vec::with_capacity(count);
+    for _ in 0..count {
+        connecting.push(socket.connect_with(dialling.clone(), to, "pando.invalid").unwrap());
+        loop {
+            let length = tokio::time::timeout(WAIT, sink.recv(&mut packet)).await.expect("a packet in time").unwrap();
+            if length >= 1200 && packet[0] & 0xf0 == 0xc0 && seen.insert(id(&packet)) {
+                packets.push(packet[..length].to_vec());
+                break;
             }
-            Ok(_) => {}
-            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     }
-    drop(connecting);
-    packets.into_values().collect()
+    packets
 }
 
 #[tokio::test]
