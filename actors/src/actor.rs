@@ -316,7 +316,7 @@ impl Form {
 /// What was put to sleep.
 fn open(rest: &[u8], module: &Module) -> Result<(State, Rested), Exit> {
     let broken = || Exit::new(ExitKind::BadModule, "the actor's own bytes are broken");
-    packed::unpack(rest, module.globals).ok_or_else(broken)
+    packed::unpack(rest, module.globals()).ok_or_else(broken)
 }
 
 impl Drop for Actor {

@@ -133,6 +133,18 @@ impl Engine {
         Ok(module)
     }
 
+    /// The module with this name, if it is loaded or was compiled before: its bytes are not needed.
+    pub fn recall(&self, hash: ModuleHash, class: Class) -> Option<Arc<Module>> {
+        let place = self.place(hash, class);
+        let mut place = place.lock();
+        if let Some(module) = place.upgrade() {
+            return Some(module);
+        }
+        let module = Arc::new(module::recall(self.class(class), self.0.cache.as_ref()?, hash)?);
+        *place = Arc::downgrade(&module);
+        Some(module)
+    }
+
     /// A module that is loaded, if it is.
     pub fn loaded(&self, hash: ModuleHash, class: Class) -> Option<Arc<Module>> {
         let place = self.0.loaded.lock().get(&(hash, class)).cloned()?;
@@ -198,6 +210,8 @@ fn config(class: Class) -> Config {
         .cranelift_nan_canonicalization(class == Class::Replicated)
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(STACK_BYTES)
+        // For unwinders that know nothing of Wasm. It is a twelfth of the code, and is registered function by function.
+        .native_unwind_info(cfg!(windows))
         // Names come from the name section; line numbers would put debug information into every compiled module.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .signals_based_traps(false)

@@ -1,6 +1,6 @@
 //! Linear memories as anonymous mappings: zero until touched, no reservation, no guard.
 //!
-//! Owns: mapping, growing, unmapping. Does not know what is in them.
+//! Owns: mapping, growing, unmapping; and looking at files in the same way. Does not know what is in them.
 //!
 //! 1. Bytes between size and capacity have never been seen by a guest and are zero.
 //! 2. Code that runs over these memories has explicit bounds checks: the engine is configured with neither guard nor
@@ -74,6 +74,34 @@ fn map(capacity: usize) -> Result<NonNull<u8>, String> {
         return Err(refused(std::io::Error::last_os_error()));
     }
     NonNull::new(base.cast()).ok_or_else(|| refused("a mapping at address zero"))
+}
+
+/// Looks at a whole file of `len` bytes without copying it.
+///
+/// # Errors
+/// What the system says.
+///
+/// # Safety
+/// Nobody writes or shortens the file meanwhile.
+pub(crate) unsafe fn look_at<R>(file: &std::fs::File, len: usize, look: impl FnOnce(&[u8]) -> R) -> std::io::Result<R> {
+    use std::os::fd::AsRawFd;
+    if len == 0 {
+        return Ok(look(&[]));
+    }
+    #[cfg(target_os = "linux")]
+    let flags = libc::MAP_PRIVATE | libc::MAP_POPULATE;
+    #[cfg(not(target_os = "linux"))]
+    let flags = libc::MAP_PRIVATE;
+    // SAFETY: a mapping at an address of the kernel's choice touches nothing that exists.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
+    if base == libc::MAP_FAILED {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: these bytes are mapped until the end of this function, and nobody changes them, as the caller has promised.
+    let looked = look(unsafe { std::slice::from_raw_parts(base.cast(), len) });
+    // SAFETY: the mapping is ours, and nothing points into it any more.
+    unsafe { libc::munmap(base, len) };
+    Ok(looked)
 }
 
 impl Mapping {

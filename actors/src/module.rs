@@ -13,7 +13,10 @@ mod layout;
 mod marking;
 mod rewrite;
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    io::{Read, Seek},
+};
 
 use pando_abi::ModuleHash;
 use parking_lot::Mutex;
@@ -23,7 +26,7 @@ pub use self::error::ModuleError;
 pub(crate) use self::{
     cache::Cache,
     error::check_front,
-    layout::Layout,
+    inspect::Known,
     marking::marks_name,
     rewrite::{global_name, start_name},
 };
@@ -47,16 +50,9 @@ const RECYCLE_BYTES_MAX: usize = 256 << 10;
 pub struct Module {
     hash: ModuleHash,
     class: Class,
-    bytes: usize,
-    interface: Option<String>,
-    no_image: Option<String>,
+    pub(crate) known: Known,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) on_epoch: OnEpoch,
-    pub(crate) globals: usize,
-    pub(crate) has_start: bool,
-    pub(crate) exports_state: bool,
-    pub(crate) imports_state: bool,
-    pub(crate) layout: Option<Layout>,
     pub(crate) base: Base,
     pub(crate) base_globals: Vec<u128>,
     shells: Mutex<Pool>,
@@ -77,7 +73,7 @@ impl Module {
 
     /// The text of its interface section, if it has one.
     pub fn interface(&self) -> Option<&str> {
-        self.interface.as_deref()
+        self.known.interface.as_deref()
     }
 
     /// Which engine runs it.
@@ -87,7 +83,7 @@ impl Module {
 
     /// Length of its Wasm bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.known.bytes as usize
     }
 
     /// Bytes of linear memory at birth.
@@ -98,7 +94,12 @@ impl Module {
     /// Why its actors cannot be undone, queried, put to sleep or made into images; `None`: they can. Never said of a
     /// replicated module: those are refused when they are loaded.
     pub fn no_image(&self) -> Option<&str> {
-        self.no_image.as_deref()
+        self.known.no_image.as_deref()
+    }
+
+    /// How many mutable globals it has.
+    pub(crate) fn globals(&self) -> usize {
+        self.known.globals as usize
     }
 
     /// A shell whose memory is at its base and has at most `size` bytes.
@@ -119,7 +120,7 @@ impl Module {
 
     /// Gives a shell back in whatever state, if bringing it to its base costs less than making a new one.
     pub(crate) fn recycle(&self, mut shell: Shell) {
-        if self.no_image.is_none() && shell.size() <= RECYCLE_BYTES_MAX && shell.reset(self).is_some() {
+        if self.known.no_image.is_none() && shell.size() <= RECYCLE_BYTES_MAX && shell.reset(self).is_some() {
             self.put_shell(shell);
         }
     }
@@ -137,7 +138,7 @@ impl Module {
 
 impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Module({:.8}, {:?}, {} bytes)", self.hash, self.class, self.bytes)
+        write!(f, "Module({:.8}, {:?}, {} bytes)", self.hash, self.class, self.known.bytes)
     }
 }
 
@@ -147,72 +148,89 @@ pub(crate) fn prepare(wasm: &[u8]) -> Result<Vec<u8>, ModuleError> {
     rewrite::rewrite(wasm, &inspect::inspect(wasm)?, true)
 }
 
-/// A module from its bytes, which [`check_front`] has passed.
+/// A module from its bytes, which [`check_front`] has passed: out of the cache if it was compiled before.
 pub(crate) fn load(
     engine: &ClassEngine,
     cache: Option<&Cache>,
     wasm: &[u8],
     hash: ModuleHash,
 ) -> Result<Module, ModuleError> {
+    if let Some(module) = cache.and_then(|cache| recall(engine, cache, hash)) {
+        return Ok(module);
+    }
     let facts = inspect::inspect(wasm)?;
-    if let (Class::Replicated, Some(why)) = (engine.class, &facts.no_image) {
+    if let (Class::Replicated, Some(why)) = (engine.class, &facts.known.no_image) {
         return Err(ModuleError::NoImage(why.clone()));
     }
     let rewritten = rewrite::rewrite(wasm, &facts, engine.class == Class::Replicated)?;
-    let compiled = compile(engine, cache, &rewritten, hash)?;
+    let failed = |e: wasmtime::Error| ModuleError::Compile(format!("{e:#}"));
+    let code = match cache {
+        None => wasmtime::Module::new(&engine.wasmtime, rewritten).map_err(failed)?,
+        Some(cache) => {
+            let code = engine.wasmtime.precompile_module(&rewritten).map_err(failed)?;
+            cache.put(&key(engine, hash), &facts.known, &code);
+            // SAFETY: the bytes were made by this engine two lines ago.
+            unsafe { wasmtime::Module::deserialize(&engine.wasmtime, &code) }.map_err(failed)?
+        }
+    };
+    of_code(engine, hash, facts.known, &code)
+}
+
+/// A module that this node has compiled before, without its bytes.
+pub(crate) fn recall(engine: &ClassEngine, cache: &Cache, hash: ModuleHash) -> Option<Module> {
+    let key = key(engine, hash);
+    let (known, mut file) = cache.get(&key)?;
+    // SAFETY: the bytes are what this user wrote under this key, which no other engine has: the file is private, never written
+    // again, and its checksum was right (`cache`, invariants 1 and 2).
+    let mapped = file
+        .try_clone()
+        .map_err(Into::into)
+        .and_then(|file| unsafe { wasmtime::Module::deserialize_open_file(&engine.wasmtime, file) });
+    // A folder may be on a disk from which nothing can be run.
+    let code = mapped.or_else(|_| {
+        let mut code = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut code)?;
+        // SAFETY: as above.
+        unsafe { wasmtime::Module::deserialize(&engine.wasmtime, &code) }
+    });
+    match code
+        .map_err(|e| format!("{e:#}"))
+        .and_then(|code| of_code(engine, hash, known, &code).map_err(|e| e.to_string()))
+    {
+        Ok(module) => Some(module),
+        Err(cause) => {
+            tracing::warn!(module = %hash, cause, "compiled code does not fit this engine and is compiled again");
+            cache.remove(&key);
+            None
+        }
+    }
+}
+
+/// A module with its first shell.
+fn of_code(
+    engine: &ClassEngine,
+    hash: ModuleHash,
+    known: Known,
+    code: &wasmtime::Module,
+) -> Result<Module, ModuleError> {
     let instantiate = |e: wasmtime::Error| ModuleError::Instantiate(format!("{:#}", e.root_cause()));
     let mut module = Module {
         hash,
         class: engine.class,
-        bytes: wasm.len(),
-        interface: facts.interface,
-        no_image: facts.no_image,
-        pre: engine.linker.instantiate_pre(&compiled).map_err(instantiate)?,
+        known,
+        pre: engine.linker.instantiate_pre(code).map_err(instantiate)?,
         on_epoch: engine.on_epoch.clone(),
-        globals: facts.globals.len(),
-        has_start: facts.start.is_some(),
-        exports_state: facts.exports_state,
-        imports_state: facts.imports_state,
-        layout: facts.layout,
         base: Base::capture(&[]),
         base_globals: Vec::new(),
         shells: Mutex::default(),
     };
     // A trap here is a data or element segment that does not fit: the first instance says so.
     let mut shell = Shell::instantiate(&module).map_err(instantiate)?;
-    debug_assert_eq!(shell.size() as u64, facts.memory_bytes);
     module.base = Base::capture(shell.memory());
     module.base_globals = shell.globals();
     module.put_shell(shell);
     Ok(module)
-}
-
-fn compile(
-    engine: &ClassEngine,
-    cache: Option<&Cache>,
-    wasm: &[u8],
-    hash: ModuleHash,
-) -> Result<wasmtime::Module, ModuleError> {
-    let failed = |e: wasmtime::Error| ModuleError::Compile(format!("{e:#}"));
-    let Some(cache) = cache else {
-        return wasmtime::Module::new(&engine.wasmtime, wasm).map_err(failed);
-    };
-    let key = key(engine, hash);
-    if let Some(code) = cache.get(&key) {
-        // SAFETY: the bytes are what this user wrote under this key, which no other engine has: the file is private, and its
-        // hash was checked (`cache`, invariants 1 and 2).
-        match unsafe { wasmtime::Module::deserialize(&engine.wasmtime, &code) } {
-            Ok(module) => return Ok(module),
-            Err(e) => {
-                tracing::warn!(module = %hash, cause = %e, "compiled code does not fit this engine and is compiled again");
-                cache.remove(&key);
-            }
-        }
-    }
-    let code = engine.wasmtime.precompile_module(wasm).map_err(failed)?;
-    cache.put(&key, &code);
-    // SAFETY: the bytes were made by this engine a line ago.
-    unsafe { wasmtime::Module::deserialize(&engine.wasmtime, &code) }.map_err(failed)
 }
 
 /// Everything that compiled code depends on. wasmtime's own hash covers its version, its settings and the processor.

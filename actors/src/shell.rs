@@ -67,20 +67,20 @@ impl Shell {
         store.data_mut().marks = instance.get_memory(&mut store, &marks_name());
         let receive = instance.get_typed_func(&mut store, exports::RECEIVE)?;
         let inbox = instance.get_typed_func(&mut store, exports::INBOX)?;
-        let start = match module.has_start {
+        let start = match module.known.has_start {
             true => Some(instance.get_typed_func(&mut store, &start_name())?),
             false => None,
         };
-        let export_state = match module.exports_state {
+        let export_state = match module.known.exports_state {
             true => Some(instance.get_typed_func(&mut store, exports::EXPORT_STATE)?),
             false => None,
         };
-        let import_state = match module.imports_state {
+        let import_state = match module.known.imports_state {
             true => Some(instance.get_typed_func(&mut store, exports::IMPORT_STATE)?),
             false => None,
         };
-        let mut globals = Vec::with_capacity(module.globals);
-        for n in 0..module.globals {
+        let mut globals = Vec::with_capacity(module.globals());
+        for n in 0..module.globals() {
             globals.push(instance.get_global(&mut store, &global_name(n)).ok_or_else(missing)?);
         }
         Ok(Shell { store, memory, receive, inbox, start, export_state, import_state, globals: globals.into() })

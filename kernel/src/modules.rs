@@ -144,8 +144,10 @@ impl Modules {
         if let Some(module) = self.loaded(hash, class) {
             return Ok(module);
         }
-        let wasm = self.bytes(hash).ok_or(ModuleStoreError::Missing(hash))?;
-        let module = self.engine.load(&wasm, class)?;
+        let module = match self.engine.recall(hash, class) {
+            Some(module) => module,
+            None => self.engine.load(&self.bytes(hash).ok_or(ModuleStoreError::Missing(hash))?, class)?,
+        };
         self.loaded.lock().insert((hash, class == Class::Replicated), module.clone());
         Ok(module)
     }

@@ -95,7 +95,7 @@ impl Actor {
             let text = format!("the new module starts with {found} bytes of memory; the limit is {max}");
             return Err(Exit::new(ExitKind::MemoryLimit, text));
         }
-        let other_layout = match (&module.layout, &self.module.layout) {
+        let other_layout = match (&module.known.layout, &self.module.known.layout) {
             (Some(new), Some(old)) => new.takes(old).err(),
             (None, None) => Some("neither module has a section pando.layout"),
             (None, _) => Some("the new module has no section pando.layout"),
@@ -126,7 +126,7 @@ impl Actor {
 
     /// What the old code writes down, in the new module's fresh memory.
     fn export(&mut self, module: &Module, event: &Event<'_>, why: &str) -> Result<Legacy, Exit> {
-        let missing = match (self.module.exports_state, module.imports_state) {
+        let missing = match (self.module.known.exports_state, module.known.imports_state) {
             (true, true) => None,
             (false, true) => Some("the old module does not export pando_export_state"),
             (true, false) => Some("the new module does not export pando_import_state"),

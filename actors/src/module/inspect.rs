@@ -10,6 +10,7 @@ use pando_abi::{
     call::{INTERFACE_SECTION, Value, exports},
     limits,
 };
+use rkyv::{Archive, Deserialize, Serialize};
 use wasmparser::{
     CompositeInnerType, Encoding, ExternalKind, FuncType, GlobalType, MemoryType, Operator, Parser, Payload, TypeRef,
     ValType, Validator, WasmFeatures,
@@ -25,23 +26,34 @@ use crate::engine::FEATURES;
 /// Prefix of the exports that the rewrite adds. No module may export such a name itself.
 pub(crate) const RESERVED: &str = "pando$";
 
-/// What was found.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
+/// What is known of a module for good: kept beside its compiled code, so that what was inspected once need not be again.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// Length of its Wasm bytes.
+    pub(crate) bytes: u64,
     pub(crate) interface: Option<String>,
-    /// Index of the start function.
-    pub(crate) start: Option<u32>,
-    /// Mutable globals: index and type.
-    pub(crate) globals: Vec<(u32, ValType)>,
     /// Why instances cannot be made into images, if they cannot.
     pub(crate) no_image: Option<String>,
-    pub(crate) memory_bytes: u64,
     /// What its author says of its memory.
     pub(crate) layout: Option<Layout>,
+    /// How many mutable globals it has.
+    pub(crate) globals: u32,
+    /// Has it a start function?
+    pub(crate) has_start: bool,
     /// Does it write its state down for the next version of its code?
     pub(crate) exports_state: bool,
     /// Does it take up what an earlier version wrote?
     pub(crate) imports_state: bool,
+}
+
+/// What was found, with what its rewriting needs.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) known: Known,
+    /// Index of the start function.
+    pub(crate) start: Option<u32>,
+    /// Mutable globals: index and type.
+    pub(crate) globals: Vec<(u32, ValType)>,
 }
 
 /// Reads a module, or says why it is not taken.
@@ -51,7 +63,10 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Facts, ModuleError> {
         reader.payload(payload.map_err(invalid)?)?;
     }
     let mut facts = reader.finish()?;
-    facts.layout = layout::of(wasm).map_err(invalid)?;
+    facts.known.bytes = wasm.len() as u64;
+    facts.known.globals = facts.globals.len() as u32;
+    facts.known.has_start = facts.start.is_some();
+    facts.known.layout = layout::of(wasm).map_err(invalid)?;
     // The features that are refused by name are caught above, in words; the validator catches the rest.
     Validator::new_with_features(FEATURES).validate_all(wasm).map_err(refused)?;
     Ok(facts)
@@ -149,7 +164,7 @@ impl Reader {
             Payload::CustomSection(section) if section.name() == INTERFACE_SECTION => {
                 over("bytes of interface", section.data().len(), limits::INTERFACE_BYTES_MAX)?;
                 let text = std::str::from_utf8(section.data()).map_err(|_| ModuleError::Interface)?;
-                self.facts.interface = Some(text.into());
+                self.facts.known.interface = Some(text.into());
                 Ok(())
             }
             _ => Ok(()),
@@ -193,8 +208,7 @@ impl Reader {
             return Err(unsupported("more than one memory"));
         }
         let page = 1u64 << ty.page_size_log2.unwrap_or(16);
-        self.facts.memory_bytes = ty.initial.saturating_mul(page);
-        over("bytes of initial memory", self.facts.memory_bytes as usize, limits::MEMORY_BYTES_MAX as usize)?;
+        over("bytes of initial memory", ty.initial.saturating_mul(page) as usize, limits::MEMORY_BYTES_MAX as usize)?;
         self.memories.push(ty);
         Ok(())
     }
@@ -230,7 +244,7 @@ impl Reader {
     }
 
     fn no_image(&mut self, why: &str) {
-        self.facts.no_image.get_or_insert_with(|| why.into());
+        self.facts.known.no_image.get_or_insert_with(|| why.into());
     }
 
     fn finish(mut self) -> Result<Facts, ModuleError> {
@@ -239,10 +253,10 @@ impl Reader {
             found => found.map(|()| true),
         };
         let wanted = "a function () -> i64";
-        self.facts.exports_state =
+        self.facts.known.exports_state =
             optional(self.exported_function(exports::EXPORT_STATE, wanted, &[], &[ValType::I64]))?;
         let wanted = "a function (len: i32)";
-        self.facts.imports_state =
+        self.facts.known.imports_state =
             optional(self.exported_function(exports::IMPORT_STATE, wanted, &[ValType::I32], &[]))?;
         self.exported_function(exports::RECEIVE, "a function (len: i32)", &[ValType::I32], &[])?;
         self.exported_function(exports::INBOX, "a function (len: i32) -> i32", &[ValType::I32], &[ValType::I32])?;

@@ -10,13 +10,14 @@
 use std::collections::HashMap;
 
 use pando_abi::call::LAYOUT_SECTION;
+use rkyv::{Archive, Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, KnownCustom, Name, Operator,
     Parser, Payload, TypeRef,
 };
 
 /// The layout of a module's memory.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub(crate) struct Layout {
     /// What its author calls it.
     pub(crate) tag: String,

@@ -228,17 +228,36 @@ fn compiled_code_survives_a_restart_and_any_damage_to_it() {
     };
     let (answer, compiling) = timed();
     let files = || fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect::<Vec<_>>();
-    let [file] = &files()[..] else { panic!("{:?}", files()) };
-    let whole = fs::read(file).unwrap();
+    assert_eq!(files().len(), 2, "the code, and what is known of the module: {:?}", files());
     let fastest = (0..3).map(|_| timed()).inspect(|(a, _)| assert_eq!(*a, answer)).map(|(_, t)| t).min().unwrap();
     assert!(fastest < compiling, "from the cache {fastest:?}, compiled {compiling:?}");
-    for damage in [&whole[..whole.len() / 2], b"", b"rubbish", &[&whole[..100], b"!", &whole[101..]].concat()] {
-        fs::write(file, damage).unwrap();
-        assert_eq!(timed().0, answer);
-        assert_eq!(fs::read(file).unwrap().len(), whole.len(), "it was written anew");
+    for file in files() {
+        let whole = fs::read(&file).unwrap();
+        for damage in [&whole[..whole.len() / 2], b"", b"rubbish", &[&whole[..70], b"!", &whole[71..]].concat()] {
+            fs::write(&file, damage).unwrap();
+            assert_eq!(timed().0, answer);
+            assert_eq!(fs::read(&file).unwrap().len(), whole.len(), "it was written anew");
+        }
     }
-    assert_eq!(files().len(), 1, "nothing is left over");
+    assert_eq!(files().len(), 2, "nothing is left over");
     assert!(compiling > Duration::ZERO);
+}
+
+#[test]
+fn what_was_compiled_before_is_started_without_its_bytes_and_what_was_not_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_interface = "(@custom \"pando.interface\" \"reads\")";
+    let wasm =
+        wat::parse_str(guest("(call $answer (i64.const 5))").replace("(module", &format!("(module {with_interface}")))
+            .unwrap();
+    let module = cached(folder.path()).load(&wasm, Class::Plain).unwrap();
+    let engine = cached(folder.path());
+    let recalled = engine.recall(module.hash(), Class::Plain).expect("it was compiled for this class");
+    assert_eq!((recalled.hash(), recalled.bytes(), recalled.interface()), (module.hash(), wasm.len(), Some("reads")));
+    assert_eq!(call(&mut Actor::new(&recalled, Limits::default(), birth()).unwrap(), b""), 5);
+    assert!(Arc::ptr_eq(&recalled, &engine.load(&wasm, Class::Plain).unwrap()), "it is loaded once");
+    assert!(engine.recall(module.hash(), Class::Replicated).is_none(), "not for the other class");
+    assert!(engine.recall(pando_abi::ModuleHash([1; 32]), Class::Plain).is_none());
 }
 
 #[test]
@@ -250,11 +269,14 @@ fn code_of_another_class_or_engine_is_never_used() {
     let _replicated = engine.load(&wasm, Class::Replicated).unwrap();
     let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files.len(), 2);
-    // Whole files under each other's names: valid by their own hash, compiled for another configuration.
-    let (a, b) = (fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
-    fs::write(&files[0], &b).unwrap();
-    fs::write(&files[1], &a).unwrap();
+    assert_eq!(files.len(), 4);
+    // Whole files under each other's names, code and what is known of it: valid by themselves, compiled for another configuration.
+    let aside = folder.path().join("aside");
+    for (a, b) in [(&files[0], &files[2]), (&files[1], &files[3])] {
+        for (from, to) in [(a, &aside), (b, a), (&aside, b)] {
+            fs::rename(from, to).unwrap();
+        }
+    }
     assert_eq!(ask(&cached(folder.path()), &wasm), 5);
 }
 
