@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use pando_abi::{ActorId, NodeId, limits};
 use pando_raft::{GroupEvent, Groups, Machine, Machines, blocking};
 use pando_transport::Identity;
@@ -119,62 +120,82 @@ impl Node {
     ///
     /// # Errors
     /// What is wrong and how to mend it.
-    pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
-        let genesis = Genesis::load(&config.dir)?;
-        let identity = Identity::load_or_create(&config.dir.join("node.key"))?;
-        let own = genesis.nodes.iter().find(|m| m.key == identity.public());
-        let own = *own.ok_or_else(|| NodeError::Stranger(config.dir.clone()))?;
-        let platform = Platform::system(&config, &genesis, identity, &own)?;
-        let node = Node::on(platform, config.dir.clone(), genesis, own.node).await?;
-        write_pid(&config)?;
-        Ok(node)
+    pub fn start(config: NodeConfig) -> BoxFuture<'static, Result<Node, NodeError>> {
+        Box::pin(async move {
+            let genesis = Genesis::load(&config.dir)?;
+            let identity = Identity::load_or_create(&config.dir.join("node.key"))?;
+            let own = genesis.nodes.iter().find(|m| m.key == identity.public());
+            let own = *own.ok_or_else(|| NodeError::Stranger(config.dir.clone()))?;
+            let platform = Platform::system(&config, &genesis, identity, &own)?;
+            let node = Node::on(platform, config.dir.clone(), genesis, own.node).await?;
+            write_pid(&config)?;
+            Ok(node)
+        })
     }
 
     /// Starts node `id` of a realm on a platform: the machine's, or a simulated one.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
-    pub async fn on(platform: Platform, dir: PathBuf, genesis: Genesis, id: NodeId) -> Result<Node, NodeError> {
-        let Platform { door, incarnation, scheduler, engine, transport, events, addr, store, raft, actors_max, tuning } =
-            platform;
-        let root = RootView::new(genesis.realm);
-        let maker = Arc::new(MachineMaker { node: id, root: root.clone(), port: OnceLock::new() });
-        let modules = Modules::open(engine, &store).map_err(|e| other("the module store")(&e))?;
-        let (stop, stopped) = watch::channel(false);
-        let kernel = Arc::new_cyclic(|kernel| {
-            Kernel::new(Parts {
-                genesis,
-                id,
-                incarnation,
+    pub fn on(
+        platform: Platform,
+        dir: PathBuf,
+        genesis: Genesis,
+        id: NodeId,
+    ) -> BoxFuture<'static, Result<Node, NodeError>> {
+        Box::pin(async move {
+            let Platform {
                 door,
-                runtime: tokio::runtime::Handle::current(),
+                incarnation,
                 scheduler,
-                modules,
-                cells: Cells::new(actors_max),
-                transport: transport.clone(),
-                groups: OnceLock::new(),
-                root,
-                console: Console::new(id),
-                logs: LogBook::default(),
-                lanes: Lanes::new(kernel.clone(), tuning),
-                leaders: Arc::new(Leaders::new(kernel.clone(), tuning)),
-                holding: Holding::default(),
-                calls: PeerCalls::default(),
-                stop,
-            })
-        });
-        // Set once, here.
-        let _ = maker.port.set(kernel.parts.leaders.clone());
-        let groups = Groups::open(raft, Arc::new(RaftWire(transport.clone())), maker).await?;
-        let _ = kernel.parts.groups.set(groups);
-        tokio::spawn(note_group_events(kernel.clone()));
-        let context = Context::new(kernel.clone(), events);
-        let (supervisor, _) =
-            Supervisor::spawn(None, Supervisor, context).await.map_err(|e| other("the kernel's services")(&e))?;
-        beginning::begin(&kernel, &dir).await.map_err(|e| other("the root group")(&e))?;
-        kernel.log_as("kernel".into(), 3, format!("{id} listens on {addr}"));
-        tracing::info!(node = %id, %addr, realm = %kernel.realm_id(), "the node runs");
-        Ok(Node { kernel, addr, dir, supervisor, stop: stopped })
+                engine,
+                transport,
+                events,
+                addr,
+                store,
+                raft,
+                actors_max,
+                tuning,
+            } = platform;
+            let root = RootView::new(genesis.realm);
+            let maker = Arc::new(MachineMaker { node: id, root: root.clone(), port: OnceLock::new() });
+            let modules = Modules::open(engine, &store).map_err(|e| other("the module store")(&e))?;
+            let (stop, stopped) = watch::channel(false);
+            let kernel = Arc::new_cyclic(|kernel| {
+                Kernel::new(Parts {
+                    genesis,
+                    id,
+                    incarnation,
+                    door,
+                    runtime: tokio::runtime::Handle::current(),
+                    scheduler,
+                    modules,
+                    cells: Cells::new(actors_max),
+                    transport: transport.clone(),
+                    groups: OnceLock::new(),
+                    root,
+                    console: Console::new(id),
+                    logs: LogBook::default(),
+                    lanes: Lanes::new(kernel.clone(), tuning),
+                    leaders: Arc::new(Leaders::new(kernel.clone(), tuning)),
+                    holding: Holding::default(),
+                    calls: PeerCalls::default(),
+                    stop,
+                })
+            });
+            // Set once, here.
+            let _ = maker.port.set(kernel.parts.leaders.clone());
+            let groups = Groups::open(raft, Arc::new(RaftWire(transport.clone())), maker).await?;
+            let _ = kernel.parts.groups.set(groups);
+            tokio::spawn(note_group_events(kernel.clone()));
+            let context = Context::new(kernel.clone(), events);
+            let (supervisor, _) =
+                Supervisor::spawn(None, Supervisor, context).await.map_err(|e| other("the kernel's services")(&e))?;
+            beginning::begin(&kernel, &dir).await.map_err(|e| other("the root group")(&e))?;
+            kernel.log_as("kernel".into(), 3, format!("{id} listens on {addr}"));
+            tracing::info!(node = %id, %addr, realm = %kernel.realm_id(), "the node runs");
+            Ok(Node { kernel, addr, dir, supervisor, stop: stopped })
+        })
     }
 
     /// The kernel.
@@ -189,27 +210,31 @@ impl Node {
 
     /// Waits until somebody asks for a stop through the admin interface, or the realm refuses this node
     /// ([`Kernel::refused`]).
-    pub async fn stopped(&self) {
-        let mut stop = self.stop.clone();
-        // The sender lives in the kernel, which lives in this node.
-        let _ = stop.wait_for(|stop| *stop).await;
+    pub fn stopped(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut stop = self.stop.clone();
+            // The sender lives in the kernel, which lives in this node.
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
     }
 
     /// Stops in order: services, groups, sessions, workers.
-    pub async fn stop(&self) {
-        // An answer to who asked for the stop is on its way still.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let _ = self.supervisor.stop_and_wait(None, Some(Duration::from_secs(2))).await;
-        self.kernel.groups().shutdown().await;
-        self.kernel.transport().close();
-        self.kernel.transport().closed().await;
-        let scheduler = self.kernel.scheduler().clone();
-        // Joins its threads: not on a thread of the runtime.
-        let _ = blocking(move || scheduler.stop()).await;
-        let pid = Genesis::pid_path(&self.dir);
-        if let Err(why) = std::fs::remove_file(&pid) {
-            tracing::debug!(path = %pid.display(), %why, "the pid file could not be removed");
-        }
+    pub fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // An answer to who asked for the stop is on its way still.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let _ = self.supervisor.stop_and_wait(None, Some(Duration::from_secs(2))).await;
+            self.kernel.groups().shutdown().await;
+            self.kernel.transport().close();
+            self.kernel.transport().closed().await;
+            let scheduler = self.kernel.scheduler().clone();
+            // Joins its threads: not on a thread of the runtime.
+            let _ = blocking(move || scheduler.stop()).await;
+            let pid = Genesis::pid_path(&self.dir);
+            if let Err(why) = std::fs::remove_file(&pid) {
+                tracing::debug!(path = %pid.display(), %why, "the pid file could not be removed");
+            }
+        })
     }
 }
 

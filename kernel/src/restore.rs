@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pando_abi::{ActorId, ModuleHash, NodeId, RealmId};
 use pando_raft::{Config, CopyError, GroupCopy, Laying, OpenError, Store};
 
@@ -62,20 +63,28 @@ impl Restore {
     ///
     /// # Errors
     /// If `data` holds a realm, the copy is not the root group's, or a file cannot be written.
-    pub async fn begin(data: &Path, realm: RealmId, copy: &Bytes, count: u32) -> Result<Restore, RestoreError> {
-        let copy = GroupCopy::from_bytes(copy)?;
-        let root = Root::from_snapshot(realm, &copy.image())?;
-        let (genesis, user) = Genesis::prepare(data, Some(realm), root.next_node(), count)?;
-        let founders: Vec<Founder> = genesis.nodes.iter().map(Founder::from).collect();
-        let root = root.restored(&founders, user, copy.index()).map_err(RestoreError::Root)?;
-        let mut blanks = Vec::new();
-        for member in &genesis.nodes {
-            let dir = Genesis::node_dir(data, member.node);
-            let log = Laying::open(Config::new(Genesis::log_dir(&dir), member.node)).await?;
-            let store = Store::open(Genesis::store_dir(&dir)).map_err(|e| ModuleStoreError::Store(e.to_string()))?;
-            blanks.push(Blank { node: member.node, log, store });
-        }
-        Ok(Restore { data: data.to_owned(), genesis, root, copy, blanks })
+    pub fn begin<'a>(
+        data: &'a Path,
+        realm: RealmId,
+        copy: &'a Bytes,
+        count: u32,
+    ) -> BoxFuture<'a, Result<Restore, RestoreError>> {
+        Box::pin(async move {
+            let copy = GroupCopy::from_bytes(copy)?;
+            let root = Root::from_snapshot(realm, &copy.image())?;
+            let (genesis, user) = Genesis::prepare(data, Some(realm), root.next_node(), count)?;
+            let founders: Vec<Founder> = genesis.nodes.iter().map(Founder::from).collect();
+            let root = root.restored(&founders, user, copy.index()).map_err(RestoreError::Root)?;
+            let mut blanks = Vec::new();
+            for member in &genesis.nodes {
+                let dir = Genesis::node_dir(data, member.node);
+                let log = Laying::open(Config::new(Genesis::log_dir(&dir), member.node)).await?;
+                let store =
+                    Store::open(Genesis::store_dir(&dir)).map_err(|e| ModuleStoreError::Store(e.to_string()))?;
+                blanks.push(Blank { node: member.node, log, store });
+            }
+            Ok(Restore { data: data.to_owned(), genesis, root, copy, blanks })
+        })
     }
 
     /// Puts a module where every node finds it.
@@ -93,10 +102,12 @@ impl Restore {
     ///
     /// # Errors
     /// If the copy is damaged, or the disk fails.
-    pub async fn group(&self, id: ActorId, copy: &Bytes) -> Result<bool, RestoreError> {
-        let Some(record) = self.root.group(id).filter(|group| group.ended.is_none()) else { return Ok(false) };
-        self.lay(id, &GroupCopy::from_bytes(copy)?, &record.voter_ids()).await?;
-        Ok(true)
+    pub fn group<'a>(&'a self, id: ActorId, copy: &'a Bytes) -> BoxFuture<'a, Result<bool, RestoreError>> {
+        Box::pin(async move {
+            let Some(record) = self.root.group(id).filter(|group| group.ended.is_none()) else { return Ok(false) };
+            self.lay(id, &GroupCopy::from_bytes(copy)?, &record.voter_ids()).await?;
+            Ok(true)
+        })
     }
 
     async fn lay(&self, id: ActorId, copy: &GroupCopy, voters: &[NodeId]) -> Result<(), RestoreError> {
@@ -110,14 +121,16 @@ impl Restore {
     ///
     /// # Errors
     /// If the disk fails.
-    pub async fn finish(self) -> Result<Genesis, RestoreError> {
-        let copy = self.copy.clone().with_image(self.root.snapshot());
-        self.lay(ROOT, &copy, &self.root.seats()).await?;
-        for blank in self.blanks {
-            blank.store.flush().map_err(|e| ModuleStoreError::Store(e.to_string()))?;
-            blank.log.close().await;
-        }
-        self.genesis.complete(&self.data)?;
-        Ok(self.genesis)
+    pub fn finish(self) -> BoxFuture<'static, Result<Genesis, RestoreError>> {
+        Box::pin(async move {
+            let copy = self.copy.clone().with_image(self.root.snapshot());
+            self.lay(ROOT, &copy, &self.root.seats()).await?;
+            for blank in self.blanks {
+                blank.store.flush().map_err(|e| ModuleStoreError::Store(e.to_string()))?;
+                blank.log.close().await;
+            }
+            self.genesis.complete(&self.data)?;
+            Ok(self.genesis)
+        })
     }
 }

@@ -13,6 +13,7 @@ mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use pando_abi::NodeId;
 use tokio::sync::broadcast;
 
@@ -37,45 +38,54 @@ impl Groups {
     ///
     /// Frames may be handed to [`Groups::receive`] as soon as this has returned; earlier ones are lost,
     /// which is no harm.
-    pub async fn open(config: Config, wire: Arc<dyn Wire>, machines: Arc<dyn Machines>) -> Result<Groups, OpenError> {
-        Ok(Groups { node: Node::open(config, wire, machines).await? })
+    pub fn open(
+        config: Config,
+        wire: Arc<dyn Wire>,
+        machines: Arc<dyn Machines>,
+    ) -> BoxFuture<'static, Result<Groups, OpenError>> {
+        Box::pin(async move { Ok(Groups { node: Node::open(config, wire, machines).await? }) })
     }
 
     /// Founds the group. Each voter calls it with the same voters; the smallest one initialises. Idempotent.
     ///
     /// Not for a node that is added later: that one joins.
-    pub async fn create(&self, group: GroupId, voters: &[NodeId]) -> Result<(), CreateError> {
-        self.node.add(group, Some(voters)).await
+    pub fn create<'a>(&'a self, group: GroupId, voters: &'a [NodeId]) -> BoxFuture<'a, Result<(), CreateError>> {
+        Box::pin(self.node.add(group, Some(voters)))
     }
 
     /// Makes an empty replica that waits for a leader to find it: what a node calls that was not a founder.
     /// [`Groups::change_voters`] does it for the nodes it adds. Idempotent.
-    pub async fn join(&self, group: GroupId) -> Result<(), CreateError> {
-        self.node.add(group, None).await
+    pub fn join(&self, group: GroupId) -> BoxFuture<'_, Result<(), CreateError>> {
+        Box::pin(self.node.add(group, None))
     }
 
     /// Proposes, from any node with a replica, and answers when the leader has applied it.
     ///
     /// Tries again, at another leader if need be, until the deadline: the same entry may be committed more
     /// than once, and the machine must drop what it has seen by (origin, incarnation, seq).
-    pub async fn propose(&self, group: GroupId, entry: Entry, timeout: Duration) -> Result<Committed, ProposeError> {
-        self.node.propose(&[], group, entry, timeout).await
-    }
-
-    /// Proposes from a node that may have no replica: `via` are nodes that should have one.
-    pub async fn propose_via(
+    pub fn propose(
         &self,
-        via: &[NodeId],
         group: GroupId,
         entry: Entry,
         timeout: Duration,
-    ) -> Result<Committed, ProposeError> {
-        self.node.propose(via, group, entry, timeout).await
+    ) -> BoxFuture<'_, Result<Committed, ProposeError>> {
+        Box::pin(self.node.propose(&[], group, entry, timeout))
+    }
+
+    /// Proposes from a node that may have no replica: `via` are nodes that should have one.
+    pub fn propose_via<'a>(
+        &'a self,
+        via: &'a [NodeId],
+        group: GroupId,
+        entry: Entry,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Committed, ProposeError>> {
+        Box::pin(self.node.propose(via, group, entry, timeout))
     }
 
     /// Waits until the replica here has everything that was committed when this was called; gives the index.
-    pub async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
-        self.node.linear(group, timeout).await
+    pub fn linear(&self, group: GroupId, timeout: Duration) -> BoxFuture<'_, Result<u64, LinearError>> {
+        Box::pin(self.node.linear(group, timeout))
     }
 
     /// The last index applied here; 0 if there is no replica.
@@ -92,18 +102,18 @@ impl Groups {
 
     /// Makes `new` the voters: asks those who are missing to join, catches them up, changes over, finishes.
     /// From any node with a replica. Idempotent; gives up waiting after a minute, and the leader goes on.
-    pub async fn change_voters(&self, group: GroupId, new: &[NodeId]) -> Result<(), ChangeError> {
-        self.node.change_members(group, new, &[]).await
+    pub fn change_voters<'a>(&'a self, group: GroupId, new: &'a [NodeId]) -> BoxFuture<'a, Result<(), ChangeError>> {
+        Box::pin(self.node.change_members(group, new, &[]))
     }
 
     /// The same, with `learners` beside the voters: they follow without counting.
-    pub async fn change_members(
-        &self,
+    pub fn change_members<'a>(
+        &'a self,
         group: GroupId,
-        voters: &[NodeId],
-        learners: &[NodeId],
-    ) -> Result<(), ChangeError> {
-        self.node.change_members(group, voters, learners).await
+        voters: &'a [NodeId],
+        learners: &'a [NodeId],
+    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        Box::pin(self.node.change_members(group, voters, learners))
     }
 
     /// The replica here. `None`: there is none.
@@ -147,21 +157,21 @@ impl Groups {
     }
 
     /// The same, at once, if this node leads: one try, for who tries again by themselves.
-    pub async fn change_members_here(
-        &self,
+    pub fn change_members_here<'a>(
+        &'a self,
         group: GroupId,
-        voters: &[NodeId],
-        learners: &[NodeId],
-    ) -> Result<(), ChangeError> {
-        self.node.change_here(group, voters, learners).await
+        voters: &'a [NodeId],
+        learners: &'a [NodeId],
+    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        Box::pin(self.node.change_here(group, voters, learners))
     }
 
     /// Starts a replica that has stopped anew, from what the disk has: the cause is gone. A fenced one stays what it is.
     ///
     /// # Errors
     /// If what the disk has cannot be read.
-    pub async fn restart(&self, group: GroupId) -> Result<(), CreateError> {
-        self.node.restart(group).await
+    pub fn restart(&self, group: GroupId) -> BoxFuture<'_, Result<(), CreateError>> {
+        Box::pin(self.node.restart(group))
     }
 
     /// Ends the replica here and deletes its log and snapshots, once the group's leader has said that this node is no
@@ -169,14 +179,14 @@ impl Groups {
     ///
     /// This is the only safe way to delete a replica of a group that goes on: what a voter has acknowledged must not be
     /// lost, whatever this node believes about who votes.
-    pub async fn leave(&self, group: GroupId, via: &[NodeId]) -> Result<(), LeaveError> {
-        self.node.leave(group, via).await
+    pub fn leave<'a>(&'a self, group: GroupId, via: &'a [NodeId]) -> BoxFuture<'a, Result<(), LeaveError>> {
+        Box::pin(self.node.leave(group, via))
     }
 
     /// Ends the replica here and deletes its log and snapshots. For a group that is over; of one that goes on see
     /// [`Groups::leave`].
-    pub async fn remove(&self, group: GroupId) -> Result<(), CreateError> {
-        self.node.remove(group).await
+    pub fn remove(&self, group: GroupId) -> BoxFuture<'_, Result<(), CreateError>> {
+        Box::pin(self.node.remove(group))
     }
 
     /// Times that the log was synced since it was opened, for all groups together.
@@ -191,7 +201,9 @@ impl Groups {
     }
 
     /// Stops every group, writes what is pending and unlocks the folder.
-    pub async fn shutdown(&self) {
-        self.node.close().await;
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.node.close().await;
+        })
     }
 }

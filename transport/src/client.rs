@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pando_abi::{Incarnation, NodeId, RealmId};
 use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
@@ -97,34 +98,38 @@ struct Line {
 
 impl UserClient {
     /// Connects to the node at `addr` and proves `identity`. `expected`: the node must prove this key.
-    pub async fn connect(
+    pub fn connect(
         addr: SocketAddr,
         expected: Option<PublicKey>,
         identity: &Identity,
         realm: RealmId,
-    ) -> Result<UserClient, ClientError> {
-        UserClient::connect_within(CONNECT_MAX, addr, expected, identity, realm).await
+    ) -> BoxFuture<'_, Result<UserClient, ClientError>> {
+        Box::pin(UserClient::connect_within(CONNECT_MAX, addr, expected, identity, realm))
     }
 
     /// Like [`UserClient::connect`], within a time, which also bounds every later attempt to connect again.
-    pub async fn connect_within(
+    pub fn connect_within(
         connect_max: Duration,
         addr: SocketAddr,
         expected: Option<PublicKey>,
         identity: &Identity,
         realm: RealmId,
-    ) -> Result<UserClient, ClientError> {
-        let socket = endpoint::user_socket(addr).map_err(ClientError::Socket)?;
-        let dialling = endpoint::dialling(identity, SILENCE).map_err(ClientError::Key)?;
-        let target = Target { addr, expected, realm, connect_max };
-        let line = open(&socket, &dialling, &target).await?;
-        Ok(UserClient { addr, expected, realm, socket, dialling, connect_max, line: Mutex::new(line) })
+    ) -> BoxFuture<'_, Result<UserClient, ClientError>> {
+        Box::pin(async move {
+            let socket = endpoint::user_socket(addr).map_err(ClientError::Socket)?;
+            let dialling = endpoint::dialling(identity, SILENCE).map_err(ClientError::Key)?;
+            let target = Target { addr, expected, realm, connect_max };
+            let line = open(&socket, &dialling, &target).await?;
+            Ok(UserClient { addr, expected, realm, socket, dialling, connect_max, line: Mutex::new(line) })
+        })
     }
 
     /// The key that the node has proved, its number, and which of its lives answers.
-    pub async fn server(&self) -> (PublicKey, NodeId, Incarnation) {
-        let line = self.line.lock().await;
-        (line.server, line.node, line.incarnation)
+    pub fn server(&self) -> BoxFuture<'_, (PublicKey, NodeId, Incarnation)> {
+        Box::pin(async move {
+            let line = self.line.lock().await;
+            (line.server, line.node, line.incarnation)
+        })
     }
 
     /// Where the node is.
@@ -133,32 +138,36 @@ impl UserClient {
     }
 
     /// Sends a request. The connection is made again if it was lost since the last one.
-    pub async fn request(&self, request: Bytes) -> Result<ResponseStream, ClientError> {
-        if request.is_empty() || request.len() > MESSAGE_BYTES_MAX {
-            return Err(ClientError::TooLarge(request.len(), MESSAGE_BYTES_MAX));
-        }
-        let line = self.line().await?;
-        let lost = || lost(&line.connection, self.addr);
-        let (mut send, receive) = line.connection.open_bi().await.map_err(|_| lost())?;
-        let mut chunks = Vec::with_capacity(2);
-        frame::encode_batch(&mut vec![request], &mut chunks);
-        match send.write_all_chunks(&mut chunks).await {
-            Ok(()) => {
-                send.finish().ok();
+    pub fn request(&self, request: Bytes) -> BoxFuture<'_, Result<ResponseStream, ClientError>> {
+        Box::pin(async move {
+            if request.is_empty() || request.len() > MESSAGE_BYTES_MAX {
+                return Err(ClientError::TooLarge(request.len(), MESSAGE_BYTES_MAX));
             }
-            // The node wants to read no further: it has answered already, or its reset says why.
-            Err(quinn::WriteError::Stopped(_)) => {}
-            Err(_) => return Err(lost()),
-        }
-        let guard = line.awaited.subscribe();
-        Ok(ResponseStream::quic(receive, line.connection.clone(), MESSAGE_BYTES_MAX, guard))
+            let line = self.line().await?;
+            let lost = || lost(&line.connection, self.addr);
+            let (mut send, receive) = line.connection.open_bi().await.map_err(|_| lost())?;
+            let mut chunks = Vec::with_capacity(2);
+            frame::encode_batch(&mut vec![request], &mut chunks);
+            match send.write_all_chunks(&mut chunks).await {
+                Ok(()) => {
+                    send.finish().ok();
+                }
+                // The node wants to read no further: it has answered already, or its reset says why.
+                Err(quinn::WriteError::Stopped(_)) => {}
+                Err(_) => return Err(lost()),
+            }
+            let guard = line.awaited.subscribe();
+            Ok(ResponseStream::quic(receive, line.connection.clone(), MESSAGE_BYTES_MAX, guard))
+        })
     }
 
     /// Ends the connection in good order.
-    pub async fn close(self) {
-        self.socket.close((CloseCode::Closing as u32).into(), b"");
-        // So that the goodbye leaves before the program does.
-        tokio::time::timeout(Duration::from_millis(300), self.socket.wait_idle()).await.ok();
+    pub fn close(self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.socket.close((CloseCode::Closing as u32).into(), b"");
+            // So that the goodbye leaves before the program does.
+            tokio::time::timeout(Duration::from_millis(300), self.socket.wait_idle()).await.ok();
+        })
     }
 
     async fn line(&self) -> Result<Line, ClientError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pando_abi::NodeId;
 
 use crate::codec::record::{MembershipRecord, VoteRecord};
@@ -144,17 +145,20 @@ impl Groups {
     ///
     /// # Errors
     /// If there is no replica here that works, or no quorum.
-    pub async fn copy_out(&self, group: GroupId, timeout: Duration) -> Result<GroupCopy, CopyError> {
-        self.linear(group, timeout).await.map_err(|why| CopyError::NotNow(why.to_string()))?;
-        let replica = self.node.replica(group).ok_or_else(|| CopyError::NotNow("there is no replica here".into()))?;
-        let copied = blocking(move || match replica.core.halted() {
-            Some(why) => Err(CopyError::NotNow(why)),
-            None => {
-                let (meta, cut) = replica.core.copy();
-                Ok(GroupCopy::new(meta, all_of(&*cut)))
-            }
-        });
-        copied.await.map_err(|why| CopyError::NotNow(why.to_string()))?
+    pub fn copy_out(&self, group: GroupId, timeout: Duration) -> BoxFuture<'_, Result<GroupCopy, CopyError>> {
+        Box::pin(async move {
+            self.linear(group, timeout).await.map_err(|why| CopyError::NotNow(why.to_string()))?;
+            let replica =
+                self.node.replica(group).ok_or_else(|| CopyError::NotNow("there is no replica here".into()))?;
+            let copied = blocking(move || match replica.core.halted() {
+                Some(why) => Err(CopyError::NotNow(why)),
+                None => {
+                    let (meta, cut) = replica.core.copy();
+                    Ok(GroupCopy::new(meta, all_of(&*cut)))
+                }
+            });
+            copied.await.map_err(|why| CopyError::NotNow(why.to_string()))?
+        })
     }
 }
 
@@ -170,38 +174,49 @@ impl Laying {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn open(config: Config) -> Result<Laying, OpenError> {
-        config.check().map_err(OpenError::Config)?;
-        let (node, dir) = (config.node, config.dir.clone());
-        let opened = blocking(move || Disk::open(&config)).await;
-        let disk = opened.map_err(|source| OpenError::Io { what: "open", path: dir.clone(), source })??;
-        Ok(Laying { disk, node, dir })
+    pub fn open(config: Config) -> BoxFuture<'static, Result<Laying, OpenError>> {
+        Box::pin(async move {
+            config.check().map_err(OpenError::Config)?;
+            let (node, dir) = (config.node, config.dir.clone());
+            let opened = blocking(move || Disk::open(&config)).await;
+            let disk = opened.map_err(|source| OpenError::Io { what: "open", path: dir.clone(), source })??;
+            Ok(Laying { disk, node, dir })
+        })
     }
 
     /// Lays a copy down. `voters` hold the group from now on, this node among them.
     ///
     /// # Errors
     /// If the group is there already, the voters cannot be voters, the copy is of a group that never began, or the disk fails.
-    pub async fn lay(&self, group: GroupId, copy: &GroupCopy, voters: &[NodeId]) -> Result<(), CopyError> {
-        let voters: Vec<u64> = check_voters(voters).map_err(CopyError::Voters)?.into_iter().collect();
-        let last = copy.meta.last.ok_or_else(|| CopyError::Damaged("the group had not begun".into()))?;
-        if self.disk.group(group).is_some() {
-            return Err(CopyError::Exists(group));
-        }
-        let failed = |source| CopyError::Disk { dir: self.dir.clone(), source };
-        let vote = VoteRecord { term: last.term, node: u64::from(self.node.0), committed: false };
-        let record = self.disk.add_group(group, &voters).await.map_err(failed)?;
-        self.disk.set_vote(&record, vote).await.map_err(failed)?;
-        let membership = MembershipRecord { configs: vec![voters.clone()], nodes: voters };
-        let meta = Meta { membership, membership_at: Some(last), ..copy.meta.clone() };
-        self.disk.snapshots.save(group, meta, &mut Laid(&copy.parts)).map_err(failed)?;
-        Ok(())
+    pub fn lay<'a>(
+        &'a self,
+        group: GroupId,
+        copy: &'a GroupCopy,
+        voters: &'a [NodeId],
+    ) -> BoxFuture<'a, Result<(), CopyError>> {
+        Box::pin(async move {
+            let voters: Vec<u64> = check_voters(voters).map_err(CopyError::Voters)?.into_iter().collect();
+            let last = copy.meta.last.ok_or_else(|| CopyError::Damaged("the group had not begun".into()))?;
+            if self.disk.group(group).is_some() {
+                return Err(CopyError::Exists(group));
+            }
+            let failed = |source| CopyError::Disk { dir: self.dir.clone(), source };
+            let vote = VoteRecord { term: last.term, node: u64::from(self.node.0), committed: false };
+            let record = self.disk.add_group(group, &voters).await.map_err(failed)?;
+            self.disk.set_vote(&record, vote).await.map_err(failed)?;
+            let membership = MembershipRecord { configs: vec![voters.clone()], nodes: voters };
+            let meta = Meta { membership, membership_at: Some(last), ..copy.meta.clone() };
+            self.disk.snapshots.save(group, meta, &mut Laid(&copy.parts)).map_err(failed)?;
+            Ok(())
+        })
     }
 
     /// Everything is on the disk; the folder is unlocked.
-    pub async fn close(self) {
-        let disk = Arc::new(self.disk);
-        // Nothing is pending: each copy was waited for.
-        _ = blocking(move || disk.close()).await;
+    pub fn close(self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let disk = Arc::new(self.disk);
+            // Nothing is pending: each copy was waited for.
+            _ = blocking(move || disk.close()).await;
+        })
     }
 }
