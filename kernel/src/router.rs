@@ -389,7 +389,7 @@ impl Kernel {
                 Ok(index) => index,
                 Err(why) => {
                     tracing::debug!(group = %to.id, %why, "no linear read");
-                    return self.undelivered(to, &Input::Message(delivery), Errno::NO_QUORUM);
+                    return self.query_elsewhere(to, delivery, Errno::NO_QUORUM);
                 }
             }
         } else {
@@ -414,11 +414,19 @@ impl Kernel {
                         }
                     }
                 }
-                None => kernel.undelivered(to, &Input::Message(delivery), Errno::DEAD),
+                None => kernel.query_elsewhere(to, delivery, Errno::UNREACHABLE),
             }
         });
         if let Err(why) = worked.await {
             tracing::error!(group = %to.id, %why, "a query failed in the kernel");
+        }
+    }
+
+    /// A query was not answered here: who holds the group is asked, if that is not this node any more. Otherwise this is why.
+    fn query_elsewhere(self: &Arc<Self>, to: Address, delivery: Box<Delivery>, why: Errno) {
+        match self.groups().status(to.id) {
+            None => self.query(to, delivery),
+            Some(_) => self.undelivered(to, &Input::Message(delivery), why),
         }
     }
 }

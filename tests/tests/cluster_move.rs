@@ -436,7 +436,11 @@ async fn whoever_leads_or_receives_a_move_may_die_in_the_middle_of_it_and_the_ac
             let rows = asker.ps().await;
             let runs: Vec<u32> =
                 rows.iter().filter(|row| row.name == "hits" && row.state == "running").map(|row| row.node).collect();
-            if runs.is_empty() && dies == 4 && told.is_ok() {
+            let moved = match &told {
+                Ok(()) => true,
+                Err(why) => why.text.contains("has not been heard of since"),
+            };
+            if runs.is_empty() && dies == 4 && moved {
                 return Some(4);
             }
             (runs.len() == 1).then(|| runs[0])

@@ -46,7 +46,7 @@ fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
 }
 
 /// Seeds that found something, by what they found.
-const FOUND: [(u64, &str); 19] = [
+const FOUND: [(u64, &str); 22] = [
     (6, "an actor that was spawned twice was left without a name"),
     (11, "a read said an index before the state that it told"),
     (22, "an answer was told again at a later index than its own"),
@@ -56,9 +56,11 @@ const FOUND: [(u64, &str); 19] = [
     (39, "a replica whose module was lost in a power cut went another way"),
     (51, "a module was not on the disk when it counted as there"),
     (188, "a change of voters that was written and not committed counted as done"),
+    (413, "an actor moved to another boot of a node than the realm was told of, and nobody could reach it"),
     (425, "a group was on its way for ever because its leader thought it was there"),
     (835, "a newcomer that was sent the realm's history cut off who sent it"),
     (1_086, "a snapshot that could not be written stopped a replica and not the process"),
+    (1_220, "a group whose first founder was gone for good before it had founded it never began"),
     (1_328, "a kill was done before its target's node had heard of it"),
     (1_450, "a node that was behind did not let in the leader that came after it"),
     (1_657, "a spawn was asked for again after its end"),
@@ -66,6 +68,7 @@ const FOUND: [(u64, &str); 19] = [
     (2_224, "a monitor on an actor that ended between two leaders was not answered"),
     (3_688, "a change of voters was begun that those who lived could not finish"),
     (7_212, "a replica had gone wrong, and the word that said so was lost in a quiet group"),
+    (7_315, "a group of one was on its way to a disk that was wiped: the operator has to give it up"),
 ];
 
 #[test]

@@ -168,7 +168,14 @@ impl Kernel {
         self.let_out(trip.address, trip.to).await;
         if started.is_none() {
             let runs = |from: NodeId, step: &MoveStep| (from == trip.to && *step == MoveStep::Started).then_some(());
-            self.hear_step(trip, words, deadline, runs).await?;
+            self.hear_step(trip, words, deadline, runs).await.map_err(|why| {
+                let text = format!("it moved to {} and has not been heard of since: {}", trip.to, why.text);
+                Refusal::new(
+                    why.errno,
+                    text,
+                    "`ps` shows whether it runs there; an actor is lost with the node that it lives on",
+                )
+            })?;
         }
         let paused = started.unwrap_or_else(|| began.elapsed());
         if trip.to == trip.address.node && trip.to == self.id() {
@@ -198,6 +205,11 @@ impl Kernel {
         self.tell_step(to, mark, MoveStep::Offer { address: address.into(), source: from.0, total, before });
         let ready = |who: NodeId, step: &MoveStep| (who == to && *step == MoveStep::Ready).then_some(());
         self.hear_step(trip, words, deadline, ready).await?;
+        // It may be ready in another boot than the one that the realm is about to be told of: there it would live as one that
+        // has ended, and nobody could reach it.
+        if self.life_of(to) != Some(trip.life) {
+            return Err(gone(to));
+        }
         Ok(total)
     }
 

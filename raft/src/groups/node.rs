@@ -35,10 +35,12 @@ use crate::replica::supervise::supervise;
 use crate::replica::{Core, GroupRaft, Notice, Replica, Seed, blocking};
 use crate::status::GroupEvent;
 
-/// How often the first founder of a group looks whether the others are there.
+/// How often the founder of a group looks whether the others are there.
 const FOUND_TRIES: u32 = 40;
 /// The pause between.
 const FOUND_PAUSE: Duration = Duration::from_millis(20);
+/// How much later than the one before it each founder founds a group that nobody has founded.
+const FOUNDER_PATIENCE: Duration = Duration::from_secs(3);
 /// Groups that are restarted at once.
 const RESTARTS_AT_ONCE: usize = 8;
 /// Events kept for a slow receiver.
@@ -269,20 +271,30 @@ impl Node {
         self.initialise(group, &record, &replica).await.map_err(stopped)
     }
 
-    /// Only the first founder does, if it was told so when it began: whoever joined waits to be found.
+    /// The first founder does, if it was told so when it began: whoever joined waits to be found. It may be gone for good before it
+    /// has; so each other founder does, one after the other and later. All write the same first entry, which is as if one had; and
+    /// what a majority of founders has begun, the others cannot begin anew.
     async fn initialise(&self, group: GroupId, record: &GroupRecord, replica: &Replica) -> Result<(), String> {
-        if let Some(raft) = replica.running()
-            && record.founders.first() == Some(&self.id)
-            && !raft.is_initialized().await.map_err(|e| e.to_string())?
-        {
-            match raft.initialize(record.founders.iter().copied().collect::<BTreeSet<_>>()).await {
-                Ok(()) => {
-                    _ = self.runtime.spawn(found(self.link.clone(), group, raft.clone(), record.founders.clone()))
-                }
-                // A leader may have found it meanwhile, which is as good.
-                Err(e) => tracing::debug!(%group, %e, "not initialised"),
-            }
+        let Some(raft) = replica.running().cloned() else { return Ok(()) };
+        let Some(rank) = record.founders.iter().position(|founder| *founder == self.id) else { return Ok(()) };
+        if raft.is_initialized().await.map_err(|e| e.to_string())? {
+            return Ok(());
         }
+        let founding =
+            Founding { link: self.link.clone(), me: self.id, group, raft, founders: record.founders.clone() };
+        if rank == 0 {
+            if founding.begin().await? {
+                self.runtime.spawn(founding.elect());
+            }
+            return Ok(());
+        }
+        self.runtime.spawn(async move {
+            tokio::time::sleep(FOUNDER_PATIENCE * rank as u32).await;
+            // If it has ended meanwhile, somebody else says so.
+            if matches!(founding.begin().await, Ok(true)) {
+                founding.elect().await;
+            }
+        });
         Ok(())
     }
 
@@ -420,24 +432,51 @@ impl Node {
     }
 }
 
-/// Has the first founder elected as soon as the others are there: without it a new group would wait for an election's silence.
-async fn found(link: Arc<Link>, group: GroupId, raft: GroupRaft, founders: Vec<u64>) {
-    for _ in 0..FOUND_TRIES {
-        if raft.server_metrics().borrow_watched().current_leader.is_some() {
-            return;
+/// A group that is being founded, as one of its founders sees it.
+struct Founding {
+    link: Arc<Link>,
+    me: u64,
+    group: GroupId,
+    raft: GroupRaft,
+    founders: Vec<u64>,
+}
+
+impl Founding {
+    /// Writes the first entry, unless there is one. `false`: there was.
+    async fn begin(&self) -> Result<bool, String> {
+        if self.raft.is_initialized().await.map_err(|e| e.to_string())? {
+            return Ok(false);
         }
-        let others = founders.iter().skip(1).map(|other| {
-            let ask = Ask::ReadIndex { timeout_ms: 0 };
-            link.ask(NodeId(*other as u32), group, ask, false, FOUND_PAUSE * 10)
-        });
-        let answers = futures::future::join_all(others).await;
-        let there = answers.into_iter().filter(|answer| !matches!(answer, Err(_) | Ok(Answer::Unknown))).count();
-        if (there + 1) * 2 > founders.len() {
-            // If it has ended meanwhile, somebody else says so.
-            let _ = raft.trigger().elect(false).await;
-            return;
+        let voters: BTreeSet<u64> = self.founders.iter().copied().collect();
+        match self.raft.initialize(voters).await {
+            Ok(()) => Ok(true),
+            // A leader may have found it meanwhile, which is as good.
+            Err(e) => {
+                tracing::debug!(group = %self.group, %e, "not initialised");
+                Ok(false)
+            }
         }
-        tokio::time::sleep(FOUND_PAUSE).await;
+    }
+
+    /// Has this founder elected as soon as the others are there: without it a new group would wait for an election's silence.
+    async fn elect(self) {
+        for _ in 0..FOUND_TRIES {
+            if self.raft.server_metrics().borrow_watched().current_leader.is_some() {
+                return;
+            }
+            let others = self.founders.iter().filter(|founder| **founder != self.me).map(|other| {
+                let ask = Ask::ReadIndex { timeout_ms: 0 };
+                self.link.ask(NodeId(*other as u32), self.group, ask, false, FOUND_PAUSE * 10)
+            });
+            let answers = futures::future::join_all(others).await;
+            let there = answers.into_iter().filter(|answer| !matches!(answer, Err(_) | Ok(Answer::Unknown))).count();
+            if (there + 1) * 2 > self.founders.len() {
+                // If it has ended meanwhile, somebody else says so.
+                let _ = self.raft.trigger().elect(false).await;
+                return;
+            }
+            tokio::time::sleep(FOUND_PAUSE).await;
+        }
     }
 }
 

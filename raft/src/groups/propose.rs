@@ -215,12 +215,16 @@ impl Node {
                 _ => tokio::time::sleep(left.min(PAUSE)).await,
             }
         };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let reached = tokio::time::timeout(left, applied.wait_for(|applied| *applied >= index)).await;
-        match reached {
-            Ok(Ok(applied)) => Ok(*applied),
-            _ if replica.running().is_none() => Err(halted(&replica)),
-            _ => Err(LinearError::Timeout),
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // It may end meanwhile, if this node is to hold the group no longer.
+            let reached = tokio::time::timeout(left.min(ATTEMPT), applied.wait_for(|applied| *applied >= index)).await;
+            match reached {
+                Ok(Ok(applied)) => return Ok(*applied),
+                _ if replica.running().is_none() => return Err(halted(&replica)),
+                _ if left.is_zero() => return Err(LinearError::Timeout),
+                _ => {}
+            }
         }
     }
 }

@@ -97,6 +97,21 @@ fn a_change_whose_leader_dies_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_group_whose_first_founder_does_not_come_is_founded_by_the_next_and_the_first_may_come_later() {
+    run(async {
+        let cluster = Cluster::start(1..=3, |_| {}).await;
+        let g = group(1);
+        for node in [2, 3] {
+            cluster.nodes[&node].create(g, &ids(&[1, 2, 3])).await.unwrap();
+        }
+        put(&cluster.nodes[&3], g, 0).await;
+        cluster.nodes[&1].create(g, &ids(&[1, 2, 3])).await.unwrap();
+        put(&cluster.nodes[&1], g, 1).await;
+        cluster.agree(g, &[1, 2, 3], 2).await;
+    });
+}
+
+#[test]
 fn founding_and_changing_refuse_lists_that_cannot_work() {
     run(async {
         let cluster = Cluster::start(1..=1, |_| {}).await;

@@ -45,6 +45,12 @@ impl Flips {
         self.open.contains_key(&group)
     }
 
+    /// Did one flip in this group? A replica that was mended may say once more that it is being rebuilt, if its node ends before it has
+    /// written down that it agrees: then it asks again.
+    pub fn had(&self, group: ActorId) -> bool {
+        self.had.contains(&group)
+    }
+
     /// Flips one, perhaps. What happened, if anything.
     pub fn act(&mut self, world: &World) -> Option<String> {
         if !self.dice.ppm(self.ppm) {

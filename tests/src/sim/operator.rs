@@ -67,7 +67,12 @@ impl Client {
         }
         for node in self.there() {
             let request = Request::Drain { node, drained: false };
-            while !matches!(self.ask(&request, 1, Duration::from_secs(8)).await.0, Some(Reply::Drained { .. })) {}
+            loop {
+                match self.ask(&request, 1, Duration::from_secs(8)).await.0 {
+                    Some(Reply::Drained { .. }) => break,
+                    other => self.board.lock().audit_at = format!("n{node} is not fit to hold something: {other:?}"),
+                }
+            }
         }
         self.board.lock().working -= 1;
     }
@@ -132,15 +137,17 @@ impl Client {
             waited += Duration::from_millis(50);
         };
         self.board.lock().left.push(wiped);
+        let mut lost = false;
         loop {
-            let request = Request::RemoveNode { node: wiped, lost: false };
+            let request = Request::RemoveNode { node: wiped, lost };
             match self.ask(&request, 1, Duration::from_secs(10)).await.0 {
                 Some(Reply::Done) => break,
                 Some(ref reply @ Reply::Refused { .. }) if errno_of(reply) == Errno::NOT_FOUND => break,
                 Some(Reply::Refused { text, .. }) => {
+                    lost = loses_only_jacks(&text);
                     self.board.lock().audit_at = format!("n{wiped} is not removed: {text}");
                 }
-                _ => {}
+                other => self.board.lock().audit_at = format!("n{wiped} is not removed: {other:?}"),
             }
         }
         self.admit().await;
@@ -179,6 +186,13 @@ impl Client {
     fn realm(&self) -> RealmId {
         self.board.lock().realm
     }
+}
+
+/// Has the realm said that with a node nothing goes but groups without a name? Those are jacks' own, of one replica each: one of them
+/// may have been on its way to that node's disk when it was wiped, and then it is lost indeed.
+fn loses_only_jacks(refusal: &str) -> bool {
+    let named = refusal.split_once("no majority of ").and_then(|(_, rest)| rest.strip_suffix(" is left"));
+    named.is_some_and(|names| names.split(", ").all(|name| name.starts_with("group/") && !name.contains(' ')))
 }
 
 /// The machine whose disk may be wiped now, of those that `pick` offers.

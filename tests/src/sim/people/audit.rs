@@ -68,7 +68,7 @@ impl Client {
                 {
                     break;
                 }
-                _ => {}
+                other => self.board.lock().audit_at = format!("{target} is ended: {other:?}"),
             }
         }
     }

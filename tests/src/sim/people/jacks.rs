@@ -92,6 +92,7 @@ impl Client {
             for id in others {
                 self.end(&id).await;
             }
+            self.board.lock().audit_at.push_str(", and is there still");
         }
     }
 }
