@@ -182,10 +182,16 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A message through a capability, without an answer.
+    /// A message that wants no answer, through no capability.
+    #[inline]
+    pub fn new(from: Address, message: Message) -> Delivery {
+        Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: None, message }
+    }
+
+    /// The same through a capability.
     #[inline]
     pub fn through(target: &Capability, from: Address, message: Message) -> Box<Delivery> {
         let Capability { grant, badge, .. } = *target;
-        Box::new(Delivery { from, grant, badge, flags: 0, reply: None, key: None, message })
+        Box::new(Delivery { grant, badge, ..Delivery::new(from, message) })
     }
 }

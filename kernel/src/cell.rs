@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 use crate::{
     input::{Input, SpawnOrder, Standing, exit},
-    launch,
+    launch, logbook,
     node::Kernel,
     process::{Identity, Moment, Process},
     supervise::{Supervisor, Verdict},
@@ -334,7 +334,7 @@ impl Cell {
                 }
             }
             Err(why) => {
-                kernel.log(self.address, 1, format!("could not start, {}", crate::process::describe(&why)));
+                kernel.log(self.address, 1, format!("could not start, {}", crate::input::describe(&why)));
                 kernel.answer_for(self.address, &passed, Errno::DEAD);
                 kernel.remember_end(self.address, &why);
                 Life::Ended
@@ -359,7 +359,7 @@ impl Cell {
         let stepped = process.step(&mut Counted { actor, cell: self }, input, moment, effects, &mut outlet);
         LIMIT_NS.set(0);
         if let Some(fault) = stepped.undone {
-            kernel.log(self.address, 2, format!("event undone, {}", fault_text(&fault)));
+            kernel.log(self.address, 2, format!("event undone, {}", logbook::with_trace(&fault)));
         }
         match stepped.end {
             None => true,
@@ -381,7 +381,7 @@ impl Cell {
             kernel.leave_hot_place();
         }
         let quiet = matches!(why.kind, ExitKind::Normal | ExitKind::Killed);
-        kernel.log(self.address, if quiet { 4 } else { 2 }, format!("ended, {}", fault_text(why)));
+        kernel.log_end(self.address, quiet, why);
         if living.supervisor.ended(why.kind, moment.now_ns) == Verdict::End {
             kernel.remember_end(self.address, why);
             return false;
@@ -565,13 +565,6 @@ impl Cell {
     #[inline]
     fn count_event(&self) {
         self.events.store(self.events() + 1, Ordering::Relaxed);
-    }
-}
-
-fn fault_text(exit: &Exit) -> String {
-    match exit.message.split_once('\n') {
-        Some((_, trace)) => format!("{}\n{trace}", crate::process::describe(exit)),
-        None => crate::process::describe(exit),
     }
 }
 

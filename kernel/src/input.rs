@@ -229,6 +229,17 @@ fn refusal(to: ReplyTo, errno: Errno) -> (Address, Input) {
     (to.address, Input::Reply { token: to.token, status: errno.code(), message, standing })
 }
 
+/// One line for a person: `fault: unreachable executed`.
+pub fn describe(exit: &Exit) -> String {
+    let first = exit.message.lines().next().unwrap_or_default();
+    match (exit.code, first) {
+        (0, "") => exit.kind.name().to_owned(),
+        (0, text) => format!("{}: {text}", exit.kind.name()),
+        (code, "") => format!("{} {code}", exit.kind.name()),
+        (code, text) => format!("{} {code}: {text}", exit.kind.name()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pando_abi::ActorId;
@@ -240,8 +251,7 @@ mod tests {
         let at = |n: u8| Address::actor(NodeId(1), ActorId([n; 16]));
         let handles = [Capability::reply(at(7), 70), Capability::actor(at(8), pando_abi::Rights::PEER)];
         let message = Message { handles: Handles::from_slice(&handles), ..Message::default() };
-        let delivery =
-            Delivery { from: at(1), grant: 0, badge: 0, flags: 0, reply: None, key: None, message: message.clone() };
+        let delivery = Delivery::new(at(1), message.clone());
         let sent = Input::Message(Box::new(delivery.clone()));
         let asked = ReplyTo { address: at(1), token: 10 };
         let called = Input::Message(Box::new(Delivery { reply: Some(asked), ..delivery }));

@@ -439,15 +439,7 @@ mod tests {
 
     fn message() -> LaneItem {
         let message = pando_actors::Message::bytes(&[0; 100]);
-        item(Input::Message(Box::new(Delivery {
-            from: at(1),
-            grant: 0,
-            badge: 0,
-            flags: 0,
-            reply: None,
-            key: None,
-            message,
-        })))
+        item(Input::Message(Box::new(Delivery::new(at(1), message))))
     }
 
     #[test]

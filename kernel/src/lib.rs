@@ -39,8 +39,6 @@ pub mod console;
 #[doc(hidden)]
 pub mod decoders;
 pub mod door;
-#[cfg(feature = "planted")]
-mod fail;
 pub mod genesis;
 pub mod input;
 pub mod lanes;

@@ -340,15 +340,8 @@ mod tests {
         let moving = Moving::default();
         moving.begin(at(2));
         let message = || {
-            Input::Message(Box::new(crate::input::Delivery {
-                from: at(1),
-                grant: 0,
-                badge: 0,
-                flags: 0,
-                reply: None,
-                key: None,
-                message: pando_actors::Message::default(),
-            }))
+            let message = pando_actors::Message::default();
+            Input::Message(Box::new(crate::input::Delivery::new(at(1), message)))
         };
         for _ in 0..limits::MAILBOX_MESSAGES_MAX {
             moving.hold(at(1), at(2), message()).expect("within the bound");

@@ -30,7 +30,7 @@ use crate::{
     genesis::Genesis,
     lanes::Lanes,
     leaders::Leaders,
-    logbook::LogBook,
+    logbook::{self, LogBook},
     modules::Modules,
     moving::Moving,
     paths::Paths,
@@ -318,7 +318,17 @@ impl Kernel {
         self.log_as(source, level, text);
     }
 
-    /// The same, with the source's name at hand.
+    /// Writes down how an actor has ended. `quiet`: nobody need wonder.
+    pub fn log_end(&self, who: Address, quiet: bool, how: &Exit) {
+        let name = self.root().read(|root| root.names_of(who).next().map(str::to_owned));
+        if quiet && name.is_none() && !tracing::enabled!(target: "actor", tracing::Level::DEBUG) {
+            return self.logs().write_end(self.door().now_ns(), self.id().0, who, how.clone());
+        }
+        let level = if quiet { logbook::CHATTER } else { 2 };
+        self.log_as(name.unwrap_or_else(|| who.to_string()), level, logbook::ended(how));
+    }
+
+    /// The same as [`Kernel::log`], with the source's name at hand.
     pub fn log_as(&self, source: String, level: u8, text: String) {
         tracing::debug!(target: "actor", %source, level, "{text}");
         self.logs().write(LogLine { time_ns: self.door().now_ns(), node: self.id().0, level, source, text });

@@ -29,7 +29,7 @@ use pando_abi::{
     call::call_flags,
     event::flags,
     limits,
-    planted::{Bug, planted},
+    planted::{Bug, fail, planted},
 };
 use pando_actors::{CapKind, Capability, Effect, Event, Exit, Handled, Message, Tally};
 pub use rows::ProcessRows;
@@ -51,8 +51,9 @@ pub trait Guest {
 
 impl Guest for pando_actors::Actor {
     fn handle(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
-        #[cfg(feature = "planted")]
-        crate::fail::before_handling(event);
+        if event.flags & flags::REPLICATED != 0 {
+            fail::handle(event.body);
+        }
         pando_actors::Actor::handle(self, event, effects)
     }
     fn query(&mut self, event: &Event<'_>, effects: &mut Vec<Effect>) -> Handled {
@@ -586,15 +587,4 @@ fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Bo
 /// Is the guest's code to blame, so that what it asked for is not done?
 pub fn is_fault(kind: ExitKind) -> bool {
     matches!(kind, ExitKind::Fault | ExitKind::CpuLimit | ExitKind::MemoryLimit)
-}
-
-/// One line for a person: `fault: unreachable executed`.
-pub fn describe(exit: &Exit) -> String {
-    let first = exit.message.lines().next().unwrap_or_default();
-    match (exit.code, first) {
-        (0, "") => exit.kind.name().to_owned(),
-        (0, text) => format!("{}: {text}", exit.kind.name()),
-        (code, "") => format!("{} {code}", exit.kind.name()),
-        (code, text) => format!("{} {code}: {text}", exit.kind.name()),
-    }
 }

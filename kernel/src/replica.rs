@@ -282,13 +282,13 @@ impl Replica {
         };
         self.events += u64::from(ran);
         if let Some(fault) = undone {
-            out.logs.push((1, format!("event undone, {}", crate::process::describe(&fault))));
+            out.logs.push((1, format!("event undone, {}", crate::input::describe(&fault))));
         }
         let answer = self.perform(actions, asked, moment, out);
         if let Some(why) = end {
             let before = self.living.take().map(|living| living.process);
             let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
-            out.logs.push((2, format!("ended, {}", crate::process::describe(&why))));
+            out.logs.push((2, format!("ended, {}", crate::input::describe(&why))));
             if restart == Some(Verdict::Restart) {
                 self.generation += 1;
                 self.start(before.as_ref(), moment, out);

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::{Raft, ReadPolicy, ServerState};
 use pando_abi::NodeId;
 use parking_lot::Mutex;
@@ -42,7 +43,7 @@ use crate::groups::rebuild::Loan;
 use crate::machine::Machine;
 use crate::net::Link;
 use crate::status::{Role, Status};
-use crate::types::{LogId, StoredMembership, Types};
+use crate::types::{Command, LogId, StoredMembership, Types};
 use apply::Replicated;
 use danger::Danger;
 use rest::{Rest, Spot};
@@ -391,6 +392,21 @@ impl Replica {
                 tokio::time::timeout(patience, round).await.is_ok_and(|read| read.is_ok())
             }
             None => false,
+        }
+    }
+
+    /// Writes what a leader writes by itself. It may have rested, so it hears from a quorum first. Nobody waits for the entry: whoever
+    /// wants it writes another one if this is not committed.
+    pub(crate) async fn write_own(
+        &self,
+        raft: &GroupRaft,
+        command: Command,
+        patience: Duration,
+    ) -> Result<(), Fatal<Types>> {
+        self.wake();
+        match self.confirm_lead(patience).await {
+            true => raft.client_write_ff(command, None).await,
+            false => Ok(()),
         }
     }
 

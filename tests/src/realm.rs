@@ -34,7 +34,7 @@ const LOG_TAIL_BYTES: u64 = 6_000;
 pub struct Realm {
     genesis: Genesis,
     nodes: BTreeMap<u32, Child>,
-    /// What a node finds in its environment; of 0, what every node does.
+    /// What a node finds in its environment.
     environment: BTreeMap<u32, Vec<(String, String)>>,
     // Goes after the processes that write there.
     folder: TempDir,
@@ -63,11 +63,6 @@ impl Realm {
         let turn = Turn::take();
         let genesis = Genesis::load(folder.path()).expect("a realm's folder");
         Realm { genesis, nodes: BTreeMap::new(), environment: BTreeMap::new(), folder, _turn: turn }
-    }
-
-    /// From now on nodes find this in their environment.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.environment.entry(0).or_default().push((name.to_owned(), value.to_owned()));
     }
 
     /// The data folder.
@@ -165,7 +160,7 @@ impl Realm {
             .args(words)
             .arg("--with-parent")
             .env_remove("PANDO_DATA")
-            .envs([0, node].iter().filter_map(|n| self.environment.get(n)).flatten().map(|(name, value)| (name, value)))
+            .envs(self.environment.get(&node).into_iter().flatten().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a second handle to the log"))
             .stderr(log)

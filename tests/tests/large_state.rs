@@ -228,7 +228,7 @@ impl Single {
         body.resize(EVENT, 0);
         let message = Message::bytes(&body);
         let from = Address::service(service::CONSOLE);
-        let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key: None, message };
+        let delivery = Delivery::new(from, message);
         let items = vec![BatchItem { stamp: None, input: (&Input::Message(Box::new(delivery))).into() }];
         self.log(BATCH, wire::encode(&Batch { acks: Vec::new(), items })).await
     }

@@ -33,7 +33,9 @@ async fn insist(asker: &Asker, target: &str, body: Vec<u8>) -> Errno {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_kills_every_node_is_skipped_and_the_realm_goes_on() {
     let mut realm = Realm::found(3);
-    realm.set("PANDO_POISON", &String::from_utf8_lossy(POISON));
+    for node in 1..=3 {
+        realm.environment(node, &[("PANDO_POISON", &String::from_utf8_lossy(POISON))]);
+    }
     realm.boot(&[1, 2, 3]).await;
     let asker = realm.asker();
     for name in ["hits", "others"] {

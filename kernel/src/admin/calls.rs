@@ -57,13 +57,10 @@ pub(super) async fn call(
     let console = kernel.console();
     let (token, answer) = console.call();
     let delivery = Delivery {
-        from: console.address(),
-        grant: 0,
-        badge: 0,
         flags: (flags & 0xff) as i32 & (call_flags::QUERY | call_flags::FINAL),
         reply: Some(ReplyTo { address: console.address(), token }),
         key: Some(Box::new(key(sequence))),
-        message,
+        ..Delivery::new(console.address(), message)
     };
     kernel.deliver(console.address(), to, Input::Message(Box::new(delivery)));
     let deadline = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
@@ -175,7 +172,7 @@ pub(super) async fn send(
     let message = message(kernel, body, handles)?;
     let from = kernel.console().address();
     let key = Some(Box::new(key(sequence)));
-    let delivery = Delivery { from, grant: 0, badge: 0, flags: 0, reply: None, key, message };
+    let delivery = Delivery { key, ..Delivery::new(from, message) };
     commit(kernel, to, Input::Message(Box::new(delivery)), target).await
 }
 
@@ -199,7 +196,7 @@ async fn commit(kernel: &Arc<Kernel>, to: Address, input: Input, target: &str) -
         Ok(Fate::Handled { .. } | Fate::Gap { .. }) => Ok(Reply::Done),
         Ok(Fate::Gone(exit)) => Err(Refusal::new(
             Errno::DEAD,
-            format!("`{target}` has ended: {}", crate::process::describe(&exit)),
+            format!("`{target}` has ended: {}", crate::input::describe(&exit)),
             "`ps` shows what runs",
         )),
         Ok(Fate::GivenUp) | Err(_) => Err(no_quorum(target)),

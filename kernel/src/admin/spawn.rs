@@ -188,7 +188,7 @@ async fn spawn_plain(
 fn ended_at_once(kernel: &Arc<Kernel>, address: Address) -> Refusal {
     let why = kernel.cells().end_of(address.id);
     let text = match why {
-        Some(exit) => format!("the actor ended as it started: {}", crate::process::describe(&exit)),
+        Some(exit) => format!("the actor ended as it started: {}", crate::input::describe(&exit)),
         None => "the actor ended as it started".to_owned(),
     };
     Refusal::new(Errno::DEAD, text, "check its start arguments; `log` has what it wrote")
@@ -208,7 +208,7 @@ async fn spawn_group(kernel: &Arc<Kernel>, order: SpawnOrder, name: Option<Strin
         (_, Ok(Fate::Gone(exit))) => {
             return Err(Refusal::new(
                 Errno::DEAD,
-                format!("the group ended as it started: {}", crate::process::describe(&exit)),
+                format!("the group ended as it started: {}", crate::input::describe(&exit)),
                 "check its start arguments; `log` has what it wrote",
             ));
         }

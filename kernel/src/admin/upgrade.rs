@@ -94,7 +94,7 @@ async fn group(kernel: &Arc<Kernel>, target: &str, to: Address, hash: ModuleHash
     let voters = match kernel.whereabouts(to.id) {
         Whereabouts::At(voters) => voters,
         Whereabouts::Ended(exit) => {
-            let text = format!("`{target}` has ended: {}", crate::process::describe(&exit));
+            let text = format!("`{target}` has ended: {}", crate::input::describe(&exit));
             return Err(Refusal::new(Errno::DEAD, text, "`ps` shows what runs"));
         }
         Whereabouts::Unknown => return Err(Refusal::new(Errno::NOT_FOUND, format!("no group `{target}`"), "")),

@@ -299,7 +299,7 @@ pub(super) async fn inspect(kernel: &Arc<Kernel>, target: &str) -> Result<Reply,
     match lines {
         Some(lines) => Ok(Reply::Details(lines)),
         None => {
-            let how = kernel.cells().end_of(address.id).map(|exit| crate::process::describe(&exit));
+            let how = kernel.cells().end_of(address.id).map(|exit| crate::input::describe(&exit));
             let text = match how {
                 Some(how) => format!("`{target}` has ended: {how}"),
                 None => format!("`{target}` has ended"),

@@ -9,7 +9,7 @@ use pando_actors::{Carried, Effect, Event, Module};
 use tokio::sync::oneshot;
 
 use super::{BEGAN_NS, Cell, LIMIT_NS, Living, Outlet};
-use crate::{node::Kernel, process::describe};
+use crate::{input::describe, node::Kernel};
 
 /// What came of it: how the state came over, or why not.
 pub type Switch = Result<Carried, String>;

@@ -193,15 +193,8 @@ impl World {
                 let mut body = vec![b'!', 3 + to as u8];
                 body.extend(name.as_bytes());
                 self.said[n][to].push(name);
-                let delivery = Delivery {
-                    from: Address::actor(NodeId(1), ActorId([99; 16])),
-                    grant: 0,
-                    badge: 0,
-                    flags: 0,
-                    reply: None,
-                    key: None,
-                    message: pando_actors::Message::bytes(&body),
-                };
+                let from = Address::actor(NodeId(1), ActorId([99; 16]));
+                let delivery = Delivery::new(from, pando_actors::Message::bytes(&body));
                 let input = (&Input::Message(Box::new(delivery))).into();
                 let batch = Batch { acks: Vec::new(), items: vec![BatchItem { stamp: None, input }] };
                 self.log(n, BATCH, wire::encode(&batch), 1);

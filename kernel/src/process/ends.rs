@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use pando_abi::{Address, Errno, EventKind, ExitKind, NodeId, event::flags};
 use pando_actors::{Effect, Exit};
 
-use super::{Guest, Moment, Process, Stepped, describe};
-use crate::input::{Action, Input, Moved, ReplyTo, Sink, Standing, exit};
+use super::{Guest, Moment, Process, Stepped};
+use crate::input::{Action, Input, Moved, ReplyTo, Sink, Standing, describe, exit};
 
 impl Process {
     pub(super) fn down(

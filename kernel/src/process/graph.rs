@@ -437,7 +437,7 @@ impl World {
 fn message(from: Address, grant: u64, badge: u64, body: &[u8], handles: Vec<Capability>) -> Input {
     let mut message = pando_actors::Message::bytes(body);
     message.handles = handles.into();
-    Input::Message(Box::new(Delivery { from, grant, badge, flags: 0, reply: None, key: None, message }))
+    Input::Message(Box::new(Delivery { grant, badge, ..Delivery::new(from, message) }))
 }
 
 fn command(op: u32, [a, b, c]: [u32; 3]) -> Input {

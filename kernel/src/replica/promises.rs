@@ -168,7 +168,7 @@ impl World {
         let message = Message::bytes(body);
         let (reply, key) = (Some(self.console()), Some(Box::new(key(seq))));
         let from = Address::service(service::CONSOLE);
-        self.input(&Input::Message(Box::new(Delivery { from, grant: 0, badge: 0, flags: 0, reply, key, message })))
+        self.input(&Input::Message(Box::new(Delivery { reply, key, ..Delivery::new(from, message) })))
     }
 
     fn value(&mut self, seq: u64) -> u64 {
@@ -319,15 +319,7 @@ fn an_entry_that_is_skipped_reaches_no_guest_and_is_answered_and_not_tried_again
     // Who wants no answer hears that it came back.
     let from = Address::actor(NodeId(1), ActorId([99; 16]));
     let message = Message::bytes(&[0]);
-    world.input(&Input::Message(Box::new(Delivery {
-        from,
-        grant: 0,
-        badge: 0,
-        flags: 0,
-        reply: None,
-        key: None,
-        message,
-    })));
+    world.input(&Input::Message(Box::new(Delivery::new(from, message))));
     let said: Vec<Item> = std::mem::take(&mut *world.nodes[0].said.lock());
     let bounced = |item: &Item| {
         let bounce = matches!(item.saying, Saying::Deliver(Input::Bounce { status, .. }) if status == trapped);

@@ -15,7 +15,8 @@ use super::{
     fit,
 };
 use crate::{
-    process::{Moment, describe},
+    input::describe,
+    process::Moment,
     wire::{self, WireSpawn},
 };
 

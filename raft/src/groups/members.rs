@@ -104,7 +104,7 @@ impl Node {
         let change = async {
             let _mine = replica.changing.lock().await;
             // One that rested leads still, but writes nothing before it has heard from a quorum again.
-            _ = read_index(raft, AWAKE_MAX).await;
+            _ = replica.confirm_lead(AWAKE_MAX).await;
             self.change(replica, raft, wanted).await
         };
         match tokio::time::timeout(timeout, change).await {

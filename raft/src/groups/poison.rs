@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use pando_abi::NodeId;
 
@@ -95,11 +94,9 @@ pub(super) async fn decide(node: Weak<Node>, replica: Arc<Replica>, index: u64) 
                 return;
             }
             Verdict::Skip => {
-                let leads = replica.lead().is_some_and(|lead| lead.state == ServerState::Leader);
-                if leads && replica.core.log.skip_of(index).is_none() {
+                if replica.leads() && replica.core.log.skip_of(index).is_none() {
                     tracing::error!(%group, index, "an entry has killed the processes of a majority and is skipped");
-                    // If it is not committed somebody writes it again.
-                    _ = raft.client_write_ff(Command::Skip { index }, None).await;
+                    _ = replica.write_own(raft, Command::Skip { index }, ASK_MAX).await;
                 }
             }
             Verdict::Wait => {}

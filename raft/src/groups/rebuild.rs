@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::node::Node;
-use super::serve::{position, read_index, stopped};
+use super::serve::{position, stopped};
 use crate::codec::record::{FenceRecord, VoteRecord};
 use crate::codec::wire::{Answer, Ask};
 use crate::disk::snapshots::incoming::{Next, Piece};
@@ -206,10 +206,7 @@ impl Node {
         if let Err(other) = self.leads(replica) {
             return other;
         }
-        replica.wake();
-        // One that rested writes nothing before it has heard from a quorum again.
-        _ = read_index(raft, ASK_MAX).await;
-        match raft.client_write_ff(Command::Checkpoint, None).await {
+        match replica.write_own(raft, Command::Checkpoint, ASK_MAX).await {
             Ok(()) => Answer::Done,
             Err(e) => stopped(e),
         }

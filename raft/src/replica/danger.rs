@@ -80,7 +80,7 @@ impl Core {
     pub(crate) fn piece(&self, rest: &mut VecDeque<Item>) -> Vec<Item> {
         let calm = self.danger.deadly().is_none() && self.danger.alone.lock().is_none() && !self.log.has_skips();
         if calm {
-            return rest.drain(..).collect();
+            return std::mem::take(rest).into();
         }
         let alone = |item: &Item| {
             let index = item.0.log_id.index;

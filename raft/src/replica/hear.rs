@@ -32,7 +32,7 @@ impl Core {
     }
 
     /// A leader is about to have the replicas compared.
-    pub(crate) fn compares(&self) {
+    pub(crate) fn count_comparison(&self) {
         let (worked, agreed) = (self.worked.load(Ordering::Relaxed), self.agreed.load(Ordering::Relaxed));
         let mut again = self.again.lock();
         match worked > agreed || again.0 != worked {

@@ -134,12 +134,9 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
     let idle_for = idle.since.elapsed();
     if patience.compares(replica) && idle_for >= patience.checkpoint {
         idle.since = Instant::now();
-        replica.core.compares();
-        replica.wake();
-        // Without waiting: if it is not committed there will be another.
-        if replica.confirm_lead(LOOK * 4).await {
-            let _ = raft.client_write_ff(Command::Checkpoint, None).await;
-        }
+        replica.core.count_comparison();
+        // If openraft has ended the next look says so.
+        let _ = replica.write_own(raft, Command::Checkpoint, LOOK * 4).await;
     } else if !patience.rest.is_zero() && idle_for >= patience.rest {
         offer(replica.core.node, replica, None);
     }

@@ -117,7 +117,7 @@ impl Seat {
     )]
     fn sleep(&mut self, executor: &Executor, looked: bool) {
         // Whatever goes away with it may queue tasks: not here, for the seat is borrowed, but where every worker finds them.
-        drop_kept(self.kept.take());
+        let_go(self.kept.take(), "what a worker kept");
         let counts = &executor.counts[self.index];
         counts.parks.add(1);
         counts.parked.store(true, Ordering::Relaxed);
@@ -240,7 +240,9 @@ impl Context {
                 false
             }
         };
-        drop_kept(kept);
+        if kept.is_some() {
+            let_go(kept, "what a worker kept");
+        }
         if had_strikes || !has_seat {
             header.set_strikes(policy::strikes(self.cpu_ns(), config.slice_ns()));
         }
@@ -255,10 +257,7 @@ impl Context {
                 report_panic(&task, panic);
             }
         }
-        // It may be the last reference; what it takes down with it must not take the worker down.
-        if catch_unwind(AssertUnwindSafe(move || drop(task))).is_err() {
-            tracing::error!("a task panicked while it was dropped");
-        }
+        let_go(task, "a task");
     }
 
     /// Processor time of this turn so far.
@@ -287,9 +286,9 @@ impl Context {
 }
 
 /// It may be the last reference; what it takes down with it must not take the worker down.
-fn drop_kept(kept: Kept) {
-    if kept.is_some() && catch_unwind(AssertUnwindSafe(move || drop(kept))).is_err() {
-        tracing::error!("what a worker kept panicked while it was dropped");
+fn let_go<T>(last: T, what: &str) {
+    if catch_unwind(AssertUnwindSafe(move || drop(last))).is_err() {
+        tracing::error!("{what} panicked while it was dropped");
     }
 }
 

@@ -9,6 +9,8 @@
 //! the process on the spot, as a power cut would but for the disk; `exit` ends it with code 71; `error` makes the step there fail, where
 //! it can; `sleep:ms` holds up the thread.
 //!
+//! `PANDO_POISON=bytes` is one more: a host that dies whenever a group's guest is to handle a body that has these bytes.
+//!
 //! Without the feature `planted`, which only tests turn on, [`fails`] is a constant `false`, and neither the names nor anything else of
 //! this is in a program.
 
@@ -133,6 +135,11 @@ pub const fn fails(_: Point) -> bool {
 #[inline(always)]
 pub const fn pass(_: Point) {}
 
+/// A replica is about to have its guest handle these bytes.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn handle(_: &[u8]) {}
+
 /// What is set, if anything is.
 #[cfg(not(feature = "planted"))]
 #[inline(always)]
@@ -141,7 +148,7 @@ pub const fn setting(_: Setting) -> Option<u64> {
 }
 
 #[cfg(feature = "planted")]
-pub use switch::{fails, pass, setting};
+pub use switch::{fails, handle, pass, setting};
 
 #[cfg(feature = "planted")]
 #[allow(clippy::panic, reason = "a test that is spelt wrongly must not pass")]
@@ -221,6 +228,15 @@ mod switch {
     /// The same where nothing can fail.
     pub fn pass(point: Point) {
         fails(point);
+    }
+
+    /// A replica is about to have its guest handle these bytes. The process ends if they hold what it shall die of.
+    pub fn handle(bytes: &[u8]) {
+        static POISON: OnceLock<String> = OnceLock::new();
+        let poison = POISON.get_or_init(|| env::var("PANDO_POISON").unwrap_or_default()).as_bytes();
+        if !poison.is_empty() && bytes.windows(poison.len()).any(|part| part == poison) {
+            process::abort();
+        }
     }
 
     /// What is set, if anything is.
