@@ -286,7 +286,8 @@ impl Kernel {
             };
             let _ = tokio::time::timeout(LOOK, self.hear_step(trip, words, Instant::now() + LOOK, left)).await;
         }
-        self.let_out(trip.address, trip.from).await;
+        // Where it was, unless somebody else has moved it meanwhile.
+        self.let_out(trip.address, self.lives(trip.address)).await;
     }
 
     /// What has to be heard is said until it can be, or the other one is gone: then it asks the realm.
@@ -308,7 +309,8 @@ impl Kernel {
         let to = address.into();
         if at == self.id() {
             match item {
-                HeldItem::Plain { from, input } => self.arrive_now(from, address, input, true),
+                // It is here or nowhere: what is passed on from here would be held here again.
+                HeldItem::Plain { from, input } => self.arrive_now(from, address, input, false),
                 HeldItem::Said { said, input } => self.hear_now(said, address, input, false),
             }
             return None;
