@@ -239,7 +239,7 @@ impl Node {
         Ok(replica)
     }
 
-    /// Makes the replica here if there is none. With founders: initialises if this node is the smallest.
+    /// Makes the replica here if there is none. With founders: initialises if this node is the smallest, or later if nobody has.
     pub(crate) async fn add(&self, group: GroupId, founders: Option<&[NodeId]>) -> Result<(), CreateError> {
         let founders = match founders {
             Some(voters) => {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Groups that are begun at once.
-const AT_ONCE: u64 = 32;
+const AT_ONCE: u64 = 16;
 const CALLERS: u64 = 256;
 /// How long an idle realm is watched.
 fn watched(bench: &Bench) -> Duration {
