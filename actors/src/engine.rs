@@ -123,26 +123,29 @@ impl Engine {
     pub fn load(&self, wasm: &[u8], class: Class) -> Result<Arc<Module>, ModuleError> {
         module::check_front(wasm)?;
         let hash = ModuleHash(*blake3::hash(wasm).as_bytes());
+        self.once(hash, class, |engine| module::load(engine, self.0.cache.as_ref(), wasm, hash))
+    }
+
+    /// The module with this name, if it is loaded or was compiled before: its bytes are not needed.
+    pub fn recall(&self, hash: ModuleHash, class: Class) -> Option<Arc<Module>> {
+        self.once(hash, class, |engine| module::recall(engine, self.0.cache.as_ref(), hash).ok_or(())).ok()
+    }
+
+    /// The loaded module, or what `load` gives, which others wait for meanwhile.
+    fn once<E>(
+        &self,
+        hash: ModuleHash,
+        class: Class,
+        load: impl FnOnce(&ClassEngine) -> Result<Module, E>,
+    ) -> Result<Arc<Module>, E> {
         let place = self.place(hash, class);
         let mut place = place.lock();
         if let Some(module) = place.upgrade() {
             return Ok(module);
         }
-        let module = Arc::new(module::load(self.class(class), self.0.cache.as_ref(), wasm, hash)?);
+        let module = Arc::new(load(self.class(class))?);
         *place = Arc::downgrade(&module);
         Ok(module)
-    }
-
-    /// The module with this name, if it is loaded or was compiled before: its bytes are not needed.
-    pub fn recall(&self, hash: ModuleHash, class: Class) -> Option<Arc<Module>> {
-        let place = self.place(hash, class);
-        let mut place = place.lock();
-        if let Some(module) = place.upgrade() {
-            return Some(module);
-        }
-        let module = Arc::new(module::recall(self.class(class), self.0.cache.as_ref()?, hash)?);
-        *place = Arc::downgrade(&module);
-        Some(module)
     }
 
     /// A module that is loaded, if it is.

@@ -155,7 +155,7 @@ pub(crate) fn load(
     wasm: &[u8],
     hash: ModuleHash,
 ) -> Result<Module, ModuleError> {
-    if let Some(module) = cache.and_then(|cache| recall(engine, cache, hash)) {
+    if let Some(module) = recall(engine, cache, hash) {
         return Ok(module);
     }
     let facts = inspect::inspect(wasm)?;
@@ -177,8 +177,8 @@ pub(crate) fn load(
 }
 
 /// A module that this node has compiled before, without its bytes.
-pub(crate) fn recall(engine: &ClassEngine, cache: &Cache, hash: ModuleHash) -> Option<Module> {
-    let key = key(engine, hash);
+pub(crate) fn recall(engine: &ClassEngine, cache: Option<&Cache>, hash: ModuleHash) -> Option<Module> {
+    let (cache, key) = (cache?, key(engine, hash));
     let (known, mut file) = cache.get(&key)?;
     // SAFETY: the bytes are what this user wrote under this key, which no other engine has: the file is private, never written
     // again, and its checksum was right (`cache`, invariants 1 and 2).
