@@ -16,7 +16,7 @@ mod views;
 
 use std::{sync::Arc, time::Duration};
 
-use pando_abi::{ActorId, Errno, NodeId};
+use pando_abi::{ActorId, Address, Errno, NodeId};
 use pando_admin::{Reply, Request};
 use pando_transport::UserRequest;
 
@@ -73,11 +73,23 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut stream: UserRequest) {
         return;
     }
     let closed = stream.closed();
-    let reply = tokio::select! {
-        reply = answer(&kernel, request) => reply,
-        // Nobody waits for the answer any more.
-        () = closed => return,
+    tokio::pin!(closed);
+    let answered = async {
+        let Request::Watch { target } = request else { return Some(answer(&kernel, request).await) };
+        let located = answer(&kernel, Request::Locate { target }).await;
+        let Reply::Located { node, id } = located else { return Some(located) };
+        let id = ActorId(id);
+        let ended =
+            calls::watch(&kernel, if node == 0 { Address::group(id) } else { Address::actor(NodeId(node), id) });
+        stream.respond(located.encode().into()).await.ok()?;
+        Some(ended.await)
     };
+    let reply = tokio::select! {
+        reply = answered => reply,
+        // Nobody waits for the answer any more.
+        () = closed => None,
+    };
+    let Some(reply) = reply else { return };
     // Whoever went away while the answer was made does not miss it.
     let _ = stream.respond(reply.encode().into()).await;
 }
@@ -114,7 +126,7 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
         Request::Outcome { target, key } => calls::outcome(kernel, &target, key).await,
         Request::Kill { target } => calls::kill(kernel, &target).await,
         Request::Link { a, b, unlink } => calls::link(kernel, &a, &b, unlink),
-        Request::Watch { target } => calls::watch(kernel, &target).await,
+        Request::Locate { target } => calls::locate(kernel, &target),
         Request::Name { name, target } => calls::name(kernel, name, target).await,
         Request::Upgrade { target, module } => upgrade::upgrade(kernel, &target, pando_abi::ModuleHash(module)).await,
         Request::Voters { target, nodes } => members::voters(kernel, &target, nodes).await,
@@ -122,8 +134,9 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
         Request::Move { target, node } => moves::one(kernel, &target, NodeId(node)).await,
         Request::Vacate => Ok(moves::all(kernel).await),
         Request::Ticket { key, lifetime_ms } => members::ticket(kernel, key, lifetime_ms).await,
-        // Nobody joins on behalf of somebody else.
+        // Nobody joins or watches on behalf of somebody else.
         Request::Join { .. } => Err(Refusal::new(Errno::DENIED, "a node joins with a ticket", "")),
+        Request::Watch { .. } => Err(Refusal::new(Errno::DENIED, "whoever watches does so from its own node", "")),
         Request::RemoveNode { node, lost } => members::remove(kernel, NodeId(node), lost).await,
         Request::Drain { node, drained } => members::drain(kernel, NodeId(node), drained).await,
         Request::Settings { replace_after_ms } => members::settings(kernel, replace_after_ms).await,
@@ -144,12 +157,7 @@ pub(crate) async fn answer_here(kernel: &Arc<Kernel>, request: Request) -> Reply
 }
 
 async fn pass(kernel: &Arc<Kernel>, node: NodeId, request: &Request) -> Reply {
-    // A watch waits as long as its target lives.
-    let patience = match request {
-        Request::Watch { .. } => Duration::from_secs(365 * 86_400),
-        _ => WORK_PATIENCE,
-    };
-    match kernel.ask_node(node, request, patience).await {
+    match kernel.ask_node(node, request, WORK_PATIENCE).await {
         Some(reply) => reply,
         None => Reply::refused(
             Errno::UNREACHABLE,

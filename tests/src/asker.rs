@@ -337,6 +337,8 @@ impl Asker {
         let before = self.count(target, "watched by").await;
         let request = Request::Watch { target: target.to_owned() };
         let mut replies = self.client.follow(None, request).await.expect("a node takes the request");
+        let located = replies.next().await;
+        assert!(matches!(located, Ok(Some(Reply::Located { .. }))), "a watch begins with {located:?}");
         let watching = tokio::spawn(async move {
             match replies.next().await {
                 Ok(Some(Reply::Down { kind, code, message, .. })) => Ended { kind, code, message },

@@ -176,6 +176,21 @@ fn the_rest_of_the_transcript_link_monitor_names_log() {
 }
 
 #[test]
+fn who_is_told_watching_is_told_of_the_end_however_soon_it_comes() {
+    let mut shell = Shell::ephemeral(&[]);
+    for n in 0..20 {
+        let name = format!("short-{n}");
+        let said = shell.tell(&format!("spawn ping --node n3 --name {name} ; monitor {name} ; kill {name}"));
+        assert!(said.contains(&format!("watching {name}")), "{said}");
+        let told = format!("{name} ended: killed");
+        if !said.contains(&told) {
+            shell.until("", |said| said.contains(&told));
+        }
+    }
+    shell.leave();
+}
+
+#[test]
 fn an_ephemeral_realm_leaves_neither_files_nor_processes() {
     let mut shell = Shell::ephemeral(&["--nodes", "2"]);
     let data = shell.data();

@@ -2,7 +2,8 @@
 //!
 //! Encoded by rkyv, validated before use, capped at [`REQUEST_BYTES_MAX`] and [`REPLY_BYTES_MAX`].
 //!
-//! 1. A request is answered by exactly one [`Reply`], except `Follow` and `Watch`, which stream until the stream closes.
+//! 1. A request is answered by exactly one [`Reply`], except `Log` that follows, which goes on until the stream closes, and `Watch`, which
+//!    is answered by two.
 //! 2. A refusal is [`Reply::Refused`]: an errno, one sentence, and the mend.
 //! 3. Targets are written as people write them: a name (`hits`), an address (`n1/7f3a2b10`, `group/7f3a2b10`) or a prefix
 //!    of an id that fits one actor only.
@@ -139,7 +140,12 @@ pub enum Request {
         /// Undo instead.
         unlink: bool,
     },
-    /// Watches until the target ends: one [`Reply::Down`].
+    /// Who is that? [`Reply::Located`].
+    Locate {
+        /// The target.
+        target: String,
+    },
+    /// Watches until the target ends: [`Reply::Located`] when it is on its way, and [`Reply::Down`].
     Watch {
         /// The target.
         target: String,
@@ -334,6 +340,13 @@ pub enum Reply {
         index: u64,
         /// Who says so: the node, or the group's leader.
         node: u32,
+    },
+    /// To `Locate`, and first to `Watch`.
+    Located {
+        /// Where it was born; 0: it is a group.
+        node: u32,
+        /// Its id.
+        id: [u8; 16],
     },
     /// To `Watch`: the target ended.
     Down {

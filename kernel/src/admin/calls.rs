@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pando_abi::{ActorId, Address, Errno, Home, NodeId, call::call_flags};
-use pando_actors::{Body, Handles, Message};
+use pando_actors::{Body, Exit, Handles, Message};
 use pando_admin::{CallFate, Level, Reply, SequenceKey};
 use tokio::sync::oneshot;
 
@@ -223,13 +223,25 @@ pub(super) fn link(kernel: &Arc<Kernel>, a: &str, b: &str, unlink: bool) -> Resu
     Ok(Reply::Done)
 }
 
-pub(super) async fn watch(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
-    let to = find(kernel, target)?;
+/// Who is meant.
+pub(super) fn locate(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
+    let Address { node, id, .. } = find(kernel, target)?;
+    Ok(Reply::Located { node: node.0, id: id.0 })
+}
+
+/// Watches an actor. Its end is told even if it comes before the watch does.
+pub(super) fn watch(kernel: &Arc<Kernel>, to: Address) -> impl Future<Output = Reply> + use<> {
     let console = kernel.console();
     let (id, ended) = console.watch(to);
     kernel.deliver(console.address(), to, Input::Watch { watcher: console.address(), id, grant: 0 });
-    let exit = ended.await.map_err(|_| Refusal::new(Errno::INTERNAL, "the watch was lost in the kernel", ""))?;
-    Ok(Reply::Down { target: to.to_string(), kind: exit.kind.name().into(), code: exit.code, message: exit.message })
+    async move {
+        match ended.await {
+            Ok(Exit { kind, code, message }) => {
+                Reply::Down { target: to.to_string(), kind: kind.name().into(), code, message }
+            }
+            Err(_) => Refusal::new(Errno::INTERNAL, "the watch was lost in the kernel", "").into(),
+        }
+    }
 }
 
 pub(super) async fn name(kernel: &Arc<Kernel>, name: String, target: Option<String>) -> Result<Reply, Refusal> {

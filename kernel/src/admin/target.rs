@@ -99,7 +99,7 @@ pub(super) fn other_node(kernel: &Arc<Kernel>, request: &Request) -> Option<Node
         Request::Spawn(spawn) if spawn.replicas == 0 => spawn.node.map(NodeId).or_else(|| instead(kernel)),
         Request::Call { target, .. }
         | Request::Outcome { target, .. }
-        | Request::Watch { target }
+        | Request::Locate { target }
         | Request::Name { target: Some(target), .. } => written_node(kernel, target),
         // Its own node says when it is done, or that there is nobody.
         Request::Send { target, .. }

@@ -41,7 +41,9 @@ impl Printer {
             line(&failure.json().to_string());
         } else {
             let style = Style { colour: colour(&std::io::stderr()), ..self.style };
-            let _ = writeln!(std::io::stderr().lock(), "{}", render::failure(failure, style));
+            // In one piece: a notice may come at the same time.
+            let text = format!("{}\n", render::failure(failure, style));
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
     }
 }

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pando_abi::NodeId;
+use pando_abi::{ActorId, Errno, NodeId};
 use pando_admin::{ClientError, Reply, Request, TopRow};
 
 use super::Eval;
 use crate::{
+    ask::Answers,
     cli::Log,
     failure::Failure,
     outcome::{Ended, Outcome},
@@ -91,9 +92,11 @@ impl Eval<'_> {
     }
 
     pub(super) async fn monitor(&mut self, target: &str, wait: bool) -> Result<(), Failure> {
-        // Tells at once, and not above the next prompt, that nobody is called that.
-        self.session.known(target, true, self.node()).await?;
-        let end = end_of(self.session.clone(), self.node(), target.to_owned());
+        let watch = match watch(&self.session, self.node(), target).await {
+            Ok(watch) => watch,
+            Err(why) => return Err(self.session.suggest(why, target).await),
+        };
+        let end = end_of(self.session.clone(), target.to_owned(), watch);
         match self.session.notices.get() {
             Some(_) if !wait => {
                 let session = self.session.clone();
@@ -167,14 +170,37 @@ impl Eval<'_> {
     }
 }
 
+/// Somebody who is watched.
+struct Watch {
+    /// Its address, by which it is known though its name may go.
+    address: String,
+    answers: Box<dyn Answers>,
+}
+
+/// Begins to watch: when this returns, the end of `target` will be told.
+async fn watch(session: &Session, node: Option<NodeId>, target: &str) -> Result<Watch, Failure> {
+    let located = async {
+        let mut answers = session.ask.follow(node, Request::Watch { target: target.to_owned() }).await?;
+        Ok::<_, ClientError>((answers.next().await?, answers))
+    };
+    let after = DEADLINE;
+    match tokio::time::timeout(after, located).await.unwrap_or(Err(ClientError::Timeout { after }))? {
+        (Some(Reply::Located { node, id }), answers) => {
+            let home = if node == 0 { "group".to_owned() } else { NodeId(node).to_string() };
+            Ok(Watch { address: format!("{home}/{}", ActorId(id)), answers })
+        }
+        _ => Err(unexpected()),
+    }
+}
+
 /// Waits for the end of `target`. When the node that watches goes itself, another one is asked.
-async fn end_of(session: Arc<Session>, mut node: Option<NodeId>, target: String) -> Result<Ended, Failure> {
-    let mut lost = None;
+async fn end_of(session: Arc<Session>, target: String, Watch { address, answers }: Watch) -> Result<Ended, Failure> {
+    let mut watching = Ok(answers);
+    let mut lost = String::new();
     for _ in 0..TRIES {
-        let request = Request::Watch { target: target.clone() };
-        let answer = match session.ask.follow(node, request).await {
-            Ok(mut answers) => answers.next().await,
-            Err(e) => Err(e),
+        let answer = match watching {
+            Ok(mut answers) => answers.next().await.map_err(Failure::from),
+            Err(why) => Err(why),
         };
         match answer {
             Ok(Some(Reply::Down { target: address, kind, code, message })) => {
@@ -182,14 +208,11 @@ async fn end_of(session: Arc<Session>, mut node: Option<NodeId>, target: String)
             }
             Ok(Some(_)) => return Err(unexpected()),
             Ok(None) => return Err(Failure::new(format!("the node stopped watching {target}"), "monitor it again")),
-            Err(e @ (ClientError::Lost { .. } | ClientError::NoNode { .. } | ClientError::NodeDown { .. })) => {
-                lost = Some(e);
-                node = None;
-                tokio::time::sleep(AGAIN).await;
-            }
-            Err(e) => return Err(e.into()),
+            Err(why) if why.errno == Some(Errno::UNREACHABLE) => lost = why.sentence,
+            Err(why) => return Err(why),
         }
+        tokio::time::sleep(AGAIN).await;
+        watching = watch(&session, None, &address).await.map(|watch| watch.answers);
     }
-    let why = lost.map(|e| e.to_string()).unwrap_or_default();
-    Err(Failure::new(format!("nobody watches {target} any more: {why}"), "monitor it again"))
+    Err(Failure::new(format!("nobody watches {target} any more: {lost}"), "monitor it again"))
 }

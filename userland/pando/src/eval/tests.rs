@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::{collections::VecDeque, sync::Mutex};
 
 use clap::Parser;
 use pando_abi::{Errno, NodeId, call::call_flags};
@@ -112,8 +112,10 @@ impl Ask for Shared {
         Box::pin(async move { reply })
     }
     fn follow(&self, _: Option<NodeId>, request: Request) -> Boxed<'_, Result<Box<dyn Answers>, ClientError>> {
-        let reply = self.0.reply(&request);
-        Box::pin(async move { Ok(Box::new(Once(Some(reply))) as Box<dyn Answers>) })
+        let located = || Ok(Reply::Located { node: 0, id: [0x7f; 16] });
+        let first = matches!(request, Request::Watch { .. }).then(located);
+        let replies = first.into_iter().chain([self.0.reply(&request)]).collect();
+        Box::pin(async move { Ok(Box::new(Each(replies)) as Box<dyn Answers>) })
     }
     fn key(&self) -> SequenceKey {
         SequenceKey::default()
@@ -123,11 +125,11 @@ impl Ask for Shared {
     }
 }
 
-struct Once(Option<Result<Reply, ClientError>>);
+struct Each(VecDeque<Result<Reply, ClientError>>);
 
-impl Answers for Once {
+impl Answers for Each {
     fn next(&mut self) -> Boxed<'_, Result<Option<Reply>, ClientError>> {
-        let reply = self.0.take().transpose();
+        let reply = self.0.pop_front().transpose();
         Box::pin(async move { reply })
     }
 }
