@@ -58,7 +58,7 @@ pub use engine::{Class, Engine, EngineConfig, EngineError, OnEpoch, Verdict};
 pub use event::{Event, Exit, Handled, Tally};
 pub use frozen::Frozen;
 pub use image::{Image, ImageError};
-pub use mailbox::{Hand, Mailbox};
+pub use mailbox::{Hand, Mailbox, SIGNALS_MAX};
 pub use memory::small_pages;
 pub use message::{Body, Delivery, Handles, Key, Message, ReplyTo};
 pub use module::{Module, ModuleError};

@@ -2,23 +2,27 @@
 //!
 //! Owns the bounds. Does not know what the items are, who waits, or threads.
 //!
-//! 1. An item that others send is refused when it would break a bound; the refuser gets it back and tells its sender.
-//! 2. What the actor itself asked for (replies, timers, downs) is never refused: those have limits where they are asked for.
+//! 1. An item that others send is refused when it would break a bound; the refuser gets it back and tells its sender. Messages and
+//!    signals have bounds of their own: one that is full of messages can still be watched and killed.
+//! 2. What the actor itself asked for (replies, timers, downs) is never refused: those have limits where they are asked for. Nor is
+//!    what takes a signal back, of which there are no more than of signals.
 //! 3. Items leave in the order in which they came.
 //! 4. What was taken into a [`Hand`] counts against the bounds until it has been handled and the mailbox is asked again.
 
 use std::collections::VecDeque;
 
-use pando_abi::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
+use pando_abi::limits::{LINKS_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, MONITORS_MAX};
 use pando_abi::planted::{Bug, planted};
+
+/// Signals that may wait: as many watches and links as one actor may have of both.
+pub const SIGNALS_MAX: usize = MONITORS_MAX + LINKS_MAX;
 
 /// A bounded queue.
 #[derive(Debug)]
 pub struct Mailbox<T> {
     items: VecDeque<Waiting<T>>,
-    count: u32,
-    bytes: u32,
-    count_max: u32,
+    held: Held,
+    count_max: u16,
     bytes_max: u32,
 }
 
@@ -26,20 +30,51 @@ pub struct Mailbox<T> {
 #[derive(Debug)]
 pub struct Hand<T> {
     items: VecDeque<Waiting<T>>,
-    /// Of those that were handled since the mailbox was asked: how many count against its bounds, and their bytes.
-    handled: (u32, u32),
+    /// Of those that were handled since the mailbox was asked.
+    handled: Held,
+}
+
+/// What counts against the bounds.
+#[derive(Clone, Copy, Default, Debug)]
+struct Held {
+    bytes: u32,
+    messages: u16,
+    signals: u16,
+}
+
+/// How an item counts.
+#[derive(Clone, Copy, Debug)]
+enum Weight {
+    /// Against no bound.
+    None,
+    Signal,
+    /// A message of so many bytes.
+    Message(u32),
+}
+
+impl Held {
+    #[inline]
+    fn add(&mut self, weight: Weight) {
+        match weight {
+            Weight::None => {}
+            Weight::Signal => self.signals += 1,
+            Weight::Message(bytes) => {
+                self.messages += 1;
+                self.bytes += bytes;
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     item: T,
-    /// `None`: counts against no bound.
-    bytes: Option<u32>,
+    weight: Weight,
 }
 
 impl<T> Default for Hand<T> {
     fn default() -> Hand<T> {
-        Hand { items: VecDeque::new(), handled: (0, 0) }
+        Hand { items: VecDeque::new(), handled: Held::default() }
     }
 }
 
@@ -47,18 +82,15 @@ impl<T> Hand<T> {
     /// The oldest item.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        let Waiting { item, bytes } = self.items.pop_front()?;
-        if let Some(bytes) = bytes {
-            self.handled.0 += 1;
-            self.handled.1 += bytes;
-        }
+        let Waiting { item, weight } = self.items.pop_front()?;
+        self.handled.add(weight);
         Some(item)
     }
 
     /// Puts in what the actor asked for, behind the others.
     #[inline]
     pub fn push(&mut self, item: T) {
-        self.items.push_back(Waiting { item, bytes: None });
+        self.items.push_back(Waiting { item, weight: Weight::None });
     }
 
     /// How many items are left.
@@ -80,41 +112,54 @@ impl<T> Default for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// An empty one with these bounds.
+    /// An empty one with these bounds for messages, of at most 65,535 messages.
     pub fn new(count_max: usize, bytes_max: usize) -> Mailbox<T> {
-        let bound = |max: usize| u32::try_from(max).unwrap_or(u32::MAX);
-        let (count_max, bytes_max) = (bound(count_max), bound(bytes_max));
-        Mailbox { items: VecDeque::new(), count: 0, bytes: 0, count_max, bytes_max }
+        let count_max = u16::try_from(count_max).unwrap_or(u16::MAX);
+        let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
+        Mailbox { items: VecDeque::new(), held: Held::default(), count_max, bytes_max }
     }
 
     /// Puts in what somebody else sent. It comes back if there is no room.
     #[inline]
     pub fn push(&mut self, item: T, bytes: usize) -> Result<(), T> {
-        let room = self.bytes_max - self.bytes;
-        let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= room && self.count < self.count_max)
-        else {
-            return Err(item);
-        };
-        self.count += 1;
-        self.bytes += bytes;
-        self.items.push_back(Waiting { item, bytes: Some(bytes) });
-        assert!(self.count <= self.count_max && self.bytes <= self.bytes_max);
+        let room = self.bytes_max - self.held.bytes;
+        let fits = |bytes: &u32| *bytes <= room && self.held.messages < self.count_max;
+        let Some(bytes) = u32::try_from(bytes).ok().filter(fits) else { return Err(item) };
+        self.put(item, Weight::Message(bytes));
+        assert!(self.held.messages <= self.count_max && self.held.bytes <= self.bytes_max);
         Ok(())
+    }
+
+    /// Puts in a signal that somebody else sent: it waits for an end, or wants one. It comes back if `max` wait already, of at most
+    /// 65,535.
+    #[inline]
+    pub fn push_signal(&mut self, item: T, max: usize) -> Result<(), T> {
+        if usize::from(self.held.signals) >= max.min(u16::MAX.into()) {
+            return Err(item);
+        }
+        self.put(item, Weight::Signal);
+        Ok(())
+    }
+
+    #[inline]
+    fn put(&mut self, item: T, weight: Weight) {
+        self.held.add(weight);
+        self.items.push_back(Waiting { item, weight });
     }
 
     /// Puts in what the actor asked for. The size is for the record only: see invariant 2.
     #[inline]
     pub fn push_system(&mut self, item: T, _bytes: usize) {
-        self.items.push_back(Waiting { item, bytes: None });
+        self.items.push_back(Waiting { item, weight: Weight::None });
     }
 
     /// The oldest item.
     pub fn pop(&mut self) -> Option<T> {
-        let Waiting { item, bytes } =
+        let Waiting { item, weight } =
             if planted(Bug::NewestFirst) { self.items.pop_back()? } else { self.items.pop_front()? };
-        if let Some(bytes) = bytes {
-            self.release((1, bytes));
-        }
+        let mut gone = Held::default();
+        gone.add(weight);
+        self.release(gone);
         if self.items.is_empty() {
             self.shrink(0);
         }
@@ -144,10 +189,12 @@ impl<T> Mailbox<T> {
     }
 
     #[inline]
-    fn release(&mut self, (count, bytes): (u32, u32)) {
-        assert!(self.count >= count && self.bytes >= bytes);
-        self.count -= count;
-        self.bytes -= bytes;
+    fn release(&mut self, Held { bytes, messages, signals }: Held) {
+        let held = &mut self.held;
+        assert!(held.bytes >= bytes && held.messages >= messages && held.signals >= signals);
+        held.bytes -= bytes;
+        held.messages -= messages;
+        held.signals -= signals;
     }
 
     /// A burst should not hold its room for ever. `now`: how many have been waiting.
@@ -190,14 +237,19 @@ impl<T> Mailbox<T> {
         self.items.is_empty()
     }
 
-    /// Bytes that count against the bound.
+    /// Bytes of the messages, with what is in a hand.
     pub fn bytes(&self) -> usize {
-        self.bytes as usize
+        self.held.bytes as usize
     }
 
-    /// Items that count against the bound, with what is in a hand.
+    /// Messages, with what is in a hand.
     pub fn count(&self) -> usize {
-        self.count as usize
+        self.held.messages.into()
+    }
+
+    /// Signals, with what is in a hand.
+    pub fn signals(&self) -> usize {
+        self.held.signals.into()
     }
 }
 
@@ -275,6 +327,22 @@ mod tests {
         mailbox.take_back(&mut hand);
         let all: Vec<_> = std::iter::from_fn(|| mailbox.pop()).collect();
         assert_eq!((all, mailbox.bytes()), (vec!["b", "due", "c", "reply", "d"], 0));
+    }
+
+    #[test]
+    fn signals_have_a_bound_of_their_own_and_count_until_they_are_handled() {
+        let (mut mailbox, mut hand) = (Mailbox::new(1, 1), Hand::default());
+        mailbox.push("a", 1).unwrap();
+        mailbox.push_signal("watch", 2).unwrap();
+        mailbox.push_signal("link", 2).unwrap();
+        assert_eq!(mailbox.push_signal("watch", 2), Err("watch"));
+        assert_eq!(mailbox.push_signal("kill", 3), Ok(()));
+        mailbox.deal(&mut hand);
+        assert_eq!((hand.pop(), hand.pop(), mailbox.signals(), mailbox.count()), (Some("a"), Some("watch"), 3, 1));
+        mailbox.take_back(&mut hand);
+        assert_eq!((mailbox.signals(), mailbox.count()), (2, 0));
+        let all: Vec<_> = std::iter::from_fn(|| mailbox.pop()).collect();
+        assert_eq!((all, mailbox.signals()), (vec!["link", "kill"], 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use pando_abi::limits;
+use pando_actors::SIGNALS_MAX;
 
 use crate::{
     cells::ENDS_MAX,
@@ -59,13 +60,17 @@ impl Kernel {
             ("receivers for whom a leader has nothing", idle, 0),
         ];
         let waiting = self.cells().all().into_iter().map(|cell| cell.waiting());
-        let (count, bytes) = waiting.fold((0, 0), |(c, b), (count, bytes)| (c.max(count), b.max(bytes)));
-        let (held, held_bytes) = self.moving().fullest();
+        let fullest =
+            |(c, b, s): (usize, usize, usize), (count, bytes, signals)| (c.max(count), b.max(bytes), s.max(signals));
+        let (count, bytes, signals) = waiting.fold((0, 0, 0), fullest);
+        let (held, held_bytes, held_signals) = self.moving().fullest();
         let mailbox = [
             ("messages in a mailbox", count, limits::MAILBOX_MESSAGES_MAX),
             ("bytes in a mailbox", bytes, limits::MAILBOX_BYTES_MAX),
             ("messages held for an actor on its way", held, limits::MAILBOX_MESSAGES_MAX),
             ("bytes held for an actor on its way", held_bytes, limits::MAILBOX_BYTES_MAX),
+            ("watches, links and kills in a mailbox", signals, 2 * SIGNALS_MAX),
+            ("watches, links and kills held for an actor on its way", held_signals, 2 * SIGNALS_MAX),
         ];
         let (asked, forsaken) = self.calls().waiting();
         let (proposals, proposals_max) = self.groups().in_flight();

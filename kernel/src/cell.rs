@@ -193,7 +193,10 @@ impl Cell {
                 }
                 post.mailbox.push_system(input, size);
             }
-            _ => post.mailbox.push_system(input, size),
+            _ => match input.signals_max() {
+                Some(max) => post.mailbox.push_signal(input, max).map_err(|input| (Errno::FULL, input))?,
+                None => post.mailbox.push_system(input, size),
+            },
         }
         Ok(first)
     }

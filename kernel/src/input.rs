@@ -10,7 +10,7 @@ use std::sync::Arc;
 use pando_abi::{Address, Errno, ExitKind, Home, NodeId};
 /// What starts a process: kept by whoever may have to start it again.
 pub use pando_actors::Spawn as SpawnOrder;
-use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message};
+use pando_actors::{Body, CapKind, Capability, Exit, Handles, Message, SIGNALS_MAX};
 pub use pando_actors::{Delivery, Key, ReplyTo};
 
 /// How final an answer is.
@@ -116,6 +116,16 @@ impl Input {
     pub fn is_message(&self) -> bool {
         matches!(self, Input::Message(_))
     }
+
+    /// If others decide how many of these come: how many signals may wait before it for its receiver. Watches and links leave room for
+    /// those who want an end of all this.
+    pub fn signals_max(&self) -> Option<usize> {
+        match self {
+            Input::Watch { .. } | Input::Link { .. } => Some(SIGNALS_MAX),
+            Input::Kill { .. } => Some(2 * SIGNALS_MAX),
+            _ => None,
+        }
+    }
 }
 
 /// What a process asks for.
@@ -192,6 +202,7 @@ pub fn undeliverable(to: Address, input: &Input, errno: Errno) -> Vec<(Address, 
         target: to,
         exit: match errno {
             Errno::UNREACHABLE => exit(ExitKind::NodeDown, "its node cannot be reached"),
+            Errno::FULL => exit(ExitKind::NoActor, "too much waits for it: it cannot be watched or linked now"),
             _ => exit(ExitKind::NoActor, "no such actor"),
         },
     };

@@ -82,6 +82,7 @@ struct Held {
     items: VecDeque<HeldItem>,
     count: usize,
     bytes: usize,
+    signals: usize,
 }
 
 enum HeldItem {
@@ -119,6 +120,12 @@ impl Moving {
             held.count += 1;
             held.bytes += size;
         }
+        if let Some(max) = input.signals_max() {
+            if held.signals >= max {
+                return Err((Errno::FULL, input));
+            }
+            held.signals += 1;
+        }
         held.items.push_back(HeldItem::Plain { from, input });
         Ok(())
     }
@@ -137,10 +144,12 @@ impl Moving {
         Ok(())
     }
 
-    /// Messages that are held for the actor that has most of them, and bytes.
-    pub(crate) fn fullest(&self) -> (usize, usize) {
+    /// Messages that are held for the actor that has most of them, bytes, and signals.
+    pub(crate) fn fullest(&self) -> (usize, usize, usize) {
         let all = self.held.lock();
-        all.values().fold((0, 0), |(count, bytes), held| (count.max(held.count), bytes.max(held.bytes)))
+        all.values().fold((0, 0, 0), |(count, bytes, signals), held| {
+            (count.max(held.count), bytes.max(held.bytes), signals.max(held.signals))
+        })
     }
 
     /// While this is kept nobody begins to hold anything. `None`: what comes for this actor is held already.
@@ -347,6 +356,12 @@ mod tests {
             moving.hold(at(1), at(2), message()).expect("within the bound");
         }
         assert!(matches!(moving.hold(at(1), at(2), message()), Err((Errno::FULL, _))));
+        let watch = || Input::Watch { watcher: at(1), id: 7, grant: 0 };
+        for _ in 0..pando_actors::SIGNALS_MAX {
+            moving.hold(at(1), at(2), watch()).expect("within the bound");
+        }
+        assert!(matches!(moving.hold(at(1), at(2), watch()), Err((Errno::FULL, _))));
+        moving.hold(at(1), at(2), Input::Kill { by: at(1), grant: 0 }).expect("an end of all this can be asked for");
         moving.hold(at(1), at(2), bounce(1)).expect("nobody could be told that this is lost");
     }
 }

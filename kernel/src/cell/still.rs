@@ -45,10 +45,10 @@ pub(super) struct Waiting {
 }
 
 impl Cell {
-    /// Messages that wait or are in the hand, and their bytes.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
+    /// Messages that wait or are in the hand, their bytes, and signals.
+    pub(crate) fn waiting(&self) -> (usize, usize, usize) {
         let post = self.post.lock();
-        (post.mailbox.count(), post.mailbox.bytes())
+        (post.mailbox.count(), post.mailbox.bytes(), post.mailbox.signals())
     }
 }
 
