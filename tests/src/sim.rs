@@ -264,8 +264,8 @@ impl Run {
             .map_err(|why| format!("{why}: {}", self.board.lock().audit_at))?;
         self.until("everybody holds what they shall", MEND_MAX, |run| members::unsettled(&run.world).is_none())
             .map_err(|why| format!("{why}: {}", members::unsettled(&self.world).unwrap_or_default()))?;
-        self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world).is_none())
-            .map_err(|why| format!("{why}: {}", Replicas::apart(&self.world).unwrap_or_default()))?;
+        self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world, &run.flips).is_none())
+            .map_err(|why| format!("{why}: {}", Replicas::apart(&self.world, &self.flips).unwrap_or_default()))?;
         let cast = self.board.lock().cast.clone().unwrap_or_default();
         let auditor = client(self, 2_000, dice);
         self.people.spawn(auditor.audit(cast));

@@ -46,7 +46,7 @@ fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
 }
 
 /// Seeds that found something, by what they found.
-const FOUND: [(u64, &str); 22] = [
+const FOUND: [(u64, &str); 23] = [
     (6, "an actor that was spawned twice was left without a name"),
     (11, "a read said an index before the state that it told"),
     (22, "an answer was told again at a later index than its own"),
@@ -69,6 +69,10 @@ const FOUND: [(u64, &str); 22] = [
     (3_688, "a change of voters was begun that those who lived could not finish"),
     (7_212, "a replica had gone wrong, and the word that said so was lost in a quiet group"),
     (7_315, "a group of one was on its way to a disk that was wiped: the operator has to give it up"),
+    (
+        3_493,
+        "a leader that had just begun did not know that a voter was gone, and began a change that it could not finish",
+    ),
 ];
 
 #[test]

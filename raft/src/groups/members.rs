@@ -36,6 +36,8 @@ const CHANGE_MAX: Duration = Duration::from_secs(60);
 /// How far behind a learner may be when it becomes a voter.
 const NEAR: u64 = 64;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long who shall vote may take to say that it is there, before a change is begun that needs it.
+const ALIVE_MAX: Duration = Duration::from_secs(1);
 /// How long a leader that rested may take to hear from a quorum.
 const AWAKE_MAX: Duration = Duration::from_secs(1);
 /// How long a node may take to make a replica, and how often it is asked whether it is still there while it catches up.
@@ -148,7 +150,7 @@ impl Node {
                 return Answer::Failed { why: format!("the new voters did not catch up: {why}") };
             }
             // It could be begun, but never finished: the new voters decide about it, too.
-            let gone: Vec<u64> = wanted.voters.iter().copied().filter(|n| self.is_gone(*n)).collect();
+            let gone = self.silent(group, &wanted.voters).await;
             if 2 * gone.len() >= wanted.voters.len() {
                 let names: Vec<String> = gone.iter().map(|n| format!("n{n}")).collect();
                 let why = format!("{} of the new voters are down, and no majority would be left", names.join(" and "));
@@ -170,9 +172,14 @@ impl Node {
         away.map_or(Answer::Done, |why| Answer::Failed { why })
     }
 
-    /// Is there no session with it any more?
-    fn is_gone(&self, node: u64) -> bool {
-        node != self.id && self.link.is_down(NodeId(node as u32))
+    /// Those who do not answer now. That there is no session, or none yet, says less: whoever leads may have begun a moment ago.
+    async fn silent(&self, group: GroupId, nodes: &BTreeSet<u64>) -> Vec<u64> {
+        let others = nodes.iter().copied().filter(|node| *node != self.id);
+        let answers = futures::future::join_all(others.map(async |node| {
+            let answer = self.link.ask(NodeId(node as u32), group, Ask::Join, false, ALIVE_MAX).await;
+            (node, answer.is_ok())
+        }));
+        answers.await.into_iter().filter(|(_, answers)| !answers).map(|(node, _)| node).collect()
     }
 
     async fn ask_to_join(&self, group: GroupId, node: u64) -> Result<(), String> {

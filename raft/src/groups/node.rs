@@ -283,7 +283,7 @@ impl Node {
         let founding =
             Founding { link: self.link.clone(), me: self.id, group, raft, founders: record.founders.clone() };
         if rank == 0 {
-            if founding.begin().await? {
+            if founding.begin().await {
                 self.runtime.spawn(founding.elect());
             }
             return Ok(());
@@ -291,7 +291,7 @@ impl Node {
         self.runtime.spawn(async move {
             tokio::time::sleep(FOUNDER_PATIENCE * rank as u32).await;
             // If it has ended meanwhile, somebody else says so.
-            if matches!(founding.begin().await, Ok(true)) {
+            if founding.begin().await {
                 founding.elect().await;
             }
         });
@@ -443,19 +443,14 @@ struct Founding {
 
 impl Founding {
     /// Writes the first entry, unless there is one. `false`: there was.
-    async fn begin(&self) -> Result<bool, String> {
-        if self.raft.is_initialized().await.map_err(|e| e.to_string())? {
-            return Ok(false);
-        }
+    async fn begin(&self) -> bool {
         let voters: BTreeSet<u64> = self.founders.iter().copied().collect();
-        match self.raft.initialize(voters).await {
-            Ok(()) => Ok(true),
+        let begun = self.raft.initialize(voters).await;
+        if let Err(e) = &begun {
             // A leader may have found it meanwhile, which is as good.
-            Err(e) => {
-                tracing::debug!(group = %self.group, %e, "not initialised");
-                Ok(false)
-            }
+            tracing::debug!(group = %self.group, %e, "not initialised");
         }
+        begun.is_ok()
     }
 
     /// Has this founder elected as soon as the others are there: without it a new group would wait for an election's silence.

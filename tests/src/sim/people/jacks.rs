@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pando_abi::{Errno, Restart};
 use pando_admin::{Reply, Request, SpawnRequest};
+use tokio::time::sleep;
 
 use super::{Cast, Client, Fate, Sizes, errno_of, spawn_request};
 use crate::guests::{self, order, verb};
@@ -77,8 +78,10 @@ impl Client {
         all
     }
 
-    /// Ends the jacks and whomever they have brought into the world, until none is left.
+    /// Ends the jacks and whomever they have brought into the world, until none is left. A group that the last of them asked for may
+    /// still be on its way into the world, so two looks in a row have to find nobody.
     pub(super) async fn end_jacks(&mut self, cast: &Cast) {
+        let mut alone = false;
         loop {
             let Reply::Actors { rows, silent } = self.insist(&Request::Ps { node: None }).await else { continue };
             let others: Vec<String> = rows
@@ -87,8 +90,14 @@ impl Client {
                 .map(|row| row.id)
                 .collect();
             if others.is_empty() && silent.is_empty() {
-                return;
+                if alone {
+                    return;
+                }
+                alone = true;
+                sleep(Duration::from_secs(5)).await;
+                continue;
             }
+            alone = false;
             for id in others {
                 self.end(&id).await;
             }
