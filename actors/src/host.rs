@@ -83,8 +83,8 @@ impl Syscall {
 pub(crate) enum No {
     /// Bad luck: the guest gets the code.
     Luck(Errno),
-    /// The handler ends here.
-    Stop(Stop),
+    /// The handler ends here. Rarely, so it is kept apart.
+    Stop(Box<Stop>),
 }
 
 impl From<Errno> for No {
@@ -95,7 +95,7 @@ impl From<Errno> for No {
 
 /// The guest did what a correct program does not.
 pub(crate) fn misuse<T>(sentence: String) -> Result<T, No> {
-    Err(No::Stop(Stop::Misuse(sentence)))
+    Err(No::Stop(Box::new(Stop::Misuse(sentence))))
 }
 
 /// What unwinds the guest's stack when the host has stopped it; the reason stands in [`Guest::stop`].
@@ -116,18 +116,18 @@ fn enter(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i6
                 Err(no) => no,
             }
         }
-        _ => No::Stop(Stop::Misuse(format!(
+        _ => No::Stop(Box::new(Stop::Misuse(format!(
             "called `{}` within `pando_inbox` or a start function, where no call may be made",
             syscall.call().name()
-        ))),
+        )))),
     };
     match no {
         No::Luck(errno) => Ok(i64::from(errno.as_return())),
         No::Stop(stop) => {
             let guest = caller.data_mut();
             // Nobody asks where an actor was that exits, and to find out costs more than all else of it.
-            let traced = if matches!(stop, Stop::Exit { .. }) { guest.no_trace.take() } else { None };
-            guest.stop = Some(stop);
+            let traced = if matches!(*stop, Stop::Exit { .. }) { guest.no_trace.take() } else { None };
+            guest.stop = Some(*stop);
             let error = wasmtime::Error::new(Stopped);
             Err(match traced {
                 Some(trace) => error.context(trace),

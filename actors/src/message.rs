@@ -192,6 +192,6 @@ impl Delivery {
     #[inline]
     pub fn through(target: &Capability, from: Address, message: Message) -> Box<Delivery> {
         let Capability { grant, badge, .. } = *target;
-        Box::new(Delivery { grant, badge, ..Delivery::new(from, message) })
+        Box::new(Delivery { from, grant, badge, flags: 0, reply: None, key: None, message })
     }
 }

@@ -55,7 +55,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Heartbeat 100 ms, election 500-1000 ms, rest after 3 s, snapshot every 4,096 entries, attestation every 64;
+    /// Heartbeat 100 ms, election 675-900 ms, rest after 3 s, snapshot every 4,096 entries, attestation every 64;
     /// a failed sync aborts the process.
     #[expect(clippy::disallowed_methods, reason = "two boots of a node must differ; the number is in no log")]
     pub fn new(dir: impl Into<PathBuf>, node: NodeId) -> Config {
@@ -63,8 +63,8 @@ impl Config {
             dir: dir.into(),
             node,
             heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(500),
-            election_max: Duration::from_millis(1000),
+            election_min: Duration::from_millis(675),
+            election_max: Duration::from_millis(900),
             snapshot_every: 4096,
             log_keep: 1024,
             attest_every: 64,

@@ -15,7 +15,6 @@ use pando_abi::{
     limits,
     policy::spawn_flags,
 };
-use smallvec::SmallVec;
 
 use super::{No, Parcel, Syscall, allege, misuse};
 use crate::{
@@ -25,42 +24,66 @@ use crate::{
     table::Kind,
 };
 
-/// Handles to pass, looked up and checked, not yet taken.
-type Passed = SmallVec<[(Handle, Capability); 2]>;
+/// Handles to pass, looked up and checked, not yet taken. Most messages carry none, and a list of none costs nothing.
+type Passed = Vec<(Handle, Capability)>;
 
 impl Guest {
-    /// Answers one call.
+    /// Answers one call. Those that most handlers make come first and are apart, so that they are short.
+    #[inline]
     pub(super) fn answer(&mut self, memory: &mut [u8], syscall: Syscall) -> Result<i64, No> {
-        let name = syscall.call().name();
         match syscall {
-            Syscall::Send { target, parcel } => {
-                let body = parcel.body(memory, name)?;
-                let passed = self.look_up(memory, &parcel, name)?;
-                let target = self.held(target, name)?;
-                self.need(Rights::SEND, &target)?;
-                self.may_pass(&passed)?;
-                self.room_for(body.len())?;
-                let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-                self.ask(Effect::send(self.state.home, &target, message));
-                Ok(0)
-            }
+            Syscall::Send { target, parcel } => self.send(memory, target, &parcel),
             Syscall::Call { target, parcel, deadline_ns, flags } => {
-                let body = parcel.body(memory, name)?;
-                let deadline_ns = delay(deadline_ns, name)?;
-                if flags & !(call_flags::QUERY | call_flags::FINAL) != 0 || flags == call_flags::FINAL {
-                    return misuse(format!("`call` was given flags {flags:#x}, which are none that it knows"));
-                }
-                let passed = self.look_up(memory, &parcel, name)?;
-                let target = self.held(target, name)?;
-                self.need(Rights::SEND, &target)?;
-                self.may_pass(&passed)?;
-                self.room_for(body.len())?;
-                let token = self.state.table.open(Kind::Call).ok_or(LIMIT)?;
-                let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-                self.ask(Effect::call(self.state.home, &target, (token, deadline_ns, flags), message));
-                Ok(token as i64)
+                self.call(memory, target, &parcel, deadline_ns, flags)
             }
             Syscall::Reply { reply, status, parcel } => self.reply(memory, reply, status, &parcel),
+            syscall => self.answer_other(memory, syscall),
+        }
+    }
+
+    fn send(&mut self, memory: &[u8], target: Handle, parcel: &Parcel) -> Result<i64, No> {
+        let name = Call::Send.name();
+        let body = parcel.body(memory, name)?;
+        let passed = self.look_up(memory, parcel, name)?;
+        let target = self.held(target, name)?;
+        self.need(Rights::SEND, &target)?;
+        self.may_pass(&passed)?;
+        self.room_for(body.len())?;
+        let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
+        self.ask_with(body.len(), Effect::send(self.state.home, &target, message));
+        Ok(0)
+    }
+
+    fn call(
+        &mut self,
+        memory: &[u8],
+        target: Handle,
+        parcel: &Parcel,
+        deadline_ns: i64,
+        flags: i32,
+    ) -> Result<i64, No> {
+        let name = Call::Call.name();
+        let body = parcel.body(memory, name)?;
+        let deadline_ns = delay(deadline_ns, name)?;
+        if flags & !(call_flags::QUERY | call_flags::FINAL) != 0 || flags == call_flags::FINAL {
+            return misuse(format!("`call` was given flags {flags:#x}, which are none that it knows"));
+        }
+        let passed = self.look_up(memory, parcel, name)?;
+        let target = self.held(target, name)?;
+        self.need(Rights::SEND, &target)?;
+        self.may_pass(&passed)?;
+        self.room_for(body.len())?;
+        let token = self.state.table.open(Kind::Call).ok_or(LIMIT)?;
+        let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
+        self.ask_with(body.len(), Effect::call(self.state.home, &target, (token, deadline_ns, flags), message));
+        Ok(token as i64)
+    }
+
+    #[expect(clippy::unreachable, reason = "`answer` has taken them out")]
+    fn answer_other(&mut self, memory: &mut [u8], syscall: Syscall) -> Result<i64, No> {
+        let name = syscall.call().name();
+        match syscall {
+            Syscall::Send { .. } | Syscall::Call { .. } | Syscall::Reply { .. } => unreachable!("answered elsewhere"),
             Syscall::Spawn { authority, parcel } => self.spawn(memory, authority, &parcel),
             Syscall::Exit { code, message } => {
                 let message = message.any_bytes(memory, name, "a message")?;
@@ -68,7 +91,7 @@ impl Guest {
                     return misuse("called `exit` in a query".into());
                 }
                 let message = allege::text(message, limits::EXIT_MESSAGE_BYTES_MAX);
-                Err(No::Stop(Stop::Exit { code, message }))
+                Err(No::Stop(Box::new(Stop::Exit { code, message })))
             }
             Syscall::Kill { target } => {
                 let target = self.held(target, name)?;
@@ -207,7 +230,7 @@ impl Guest {
         self.room_for(body.len())?;
         self.state.table.remove(reply);
         let message = Message { body: Body::from_slice(body), handles: self.take(&passed) };
-        self.ask(Effect::reply(&to, status, message));
+        self.ask_with(body.len(), Effect::reply(&to, status, message));
         Ok(0)
     }
 
@@ -261,8 +284,8 @@ impl Guest {
         let handles = self.take(&passed);
         let handle = self.state.table.insert(Capability::actor(child, Rights::PEER)).ok_or(LIMIT)?;
         let parent = Capability::actor(self.state.home, Rights::CHILD_TO_PARENT);
-        let args = Body::from_slice(args);
-        self.ask(Effect::Spawn(Box::new(Spawn { child, spec, args, handles, parent, realm })));
+        let (bytes, args) = (args.len(), Body::from_slice(args));
+        self.ask_with(bytes, Effect::Spawn(Box::new(Spawn { child, spec, args, handles, parent, realm })));
         Ok(i64::from(handle.0))
     }
 
@@ -418,16 +441,19 @@ impl Guest {
         if passed.is_empty() {
             return Handles::new();
         }
+        self.take_some(passed)
+    }
+
+    fn take_some(&mut self, passed: &Passed) -> Handles {
         let home = self.state.home;
-        let mut taken = SmallVec::<[Capability; 2]>::new();
-        for (handle, capability) in passed {
+        let taken = passed.iter().map(|(handle, capability)| {
             if capability.kind == CapKind::Reply {
                 self.state.table.remove(*handle);
             }
             let own = capability.kind == CapKind::Actor && capability.address == home;
-            taken.push(if own { capability.masked(Rights::PEER) } else { *capability });
-        }
-        Handles::from_slice(&taken)
+            if own { capability.masked(Rights::PEER) } else { *capability }
+        });
+        taken.collect()
     }
 
     fn given(&self, kind: Kind, id: i64, call: &str) -> Result<u64, No> {
@@ -439,13 +465,14 @@ impl Guest {
 
     #[inline]
     fn ask(&mut self, effect: Effect) {
+        self.ask_with(0, effect);
+    }
+
+    /// The same of an effect with so many bytes of body.
+    #[inline]
+    fn ask_with(&mut self, bytes: usize, effect: Effect) {
         self.asked += 1;
-        self.asked_bytes += match &effect {
-            Effect::Send { delivery, .. } | Effect::Call { delivery, .. } => delivery.message.body.len(),
-            Effect::Reply { message, .. } => message.body.len(),
-            Effect::Spawn(spawn) => spawn.args.len(),
-            _ => 0,
-        };
+        self.asked_bytes += bytes;
         self.effects.push(effect);
     }
 }

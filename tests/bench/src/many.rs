@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pando_tests::{Realm, Spawn, guests::order, until_quiet};
+use pando_abi::call::call_flags;
+use pando_tests::{Asker, Realm, Spawn, guests::order, until_quiet};
 
 use crate::{
     Bench,
@@ -22,6 +23,9 @@ use crate::{
 /// Groups that are begun at once.
 const AT_ONCE: u64 = 16;
 const CALLERS: u64 = 256;
+/// A read from what the node has that is asked.
+const QUERY_HERE: i32 = call_flags::QUERY | call_flags::FINAL;
+const LONG: Duration = Duration::from_secs(120);
 /// How long an idle realm is watched.
 fn watched(bench: &Bench) -> Duration {
     Duration::from_secs(if bench.effort.quick { 2 } else { 10 })
@@ -31,10 +35,11 @@ pub async fn measure(bench: &mut Bench) {
     if !bench.figures.wants(&["groups"]) {
         return;
     }
-    let groups =
-        std::env::var("G").ok().and_then(|g| g.parse().ok()).unwrap_or(if bench.effort.quick { 200 } else { 10_000 });
+    let groups = if bench.effort.quick { 200 } else { 10_000 };
     let shown = crate::figures::count(groups);
-    let realm = Realm::start(3).await;
+    let mut realm = Realm::start(3).await;
+    let asker = realm.asker();
+    let before = resident(&asker).await;
     let began = Instant::now();
     begin(&realm, groups, 3).await;
     let took = began.elapsed().as_secs_f64();
@@ -48,6 +53,13 @@ pub async fn measure(bench: &mut Bench) {
     );
     let watched = watched(bench);
     let idle = idle(&realm, watched).await;
+    let each = (resident(&asker).await - before) / groups as f64;
+    let what = format!("memory of each of {shown} groups that nobody asks");
+    let kib = ("KiB", Better::Less);
+    bench
+        .figures
+        .alone("groups", &what, kib, Target::None, vec![each / 1_024.0])
+        .note("resident, all three nodes together, with its actor of 64 KiB three times");
     let mut ra = tokio::task::block_in_place(|| started(bench.peers.ra(), groups));
     let theirs = tokio::task::block_in_place(|| their_idle(&mut ra, watched));
     let duel_idle = crate::duel::Duel { ours: vec![idle], theirs: theirs.map(|part| vec![part]) };
@@ -74,6 +86,30 @@ pub async fn measure(bench: &mut Bench) {
         "256 waiting callers, ours in a process of their own, Ra's at a member; 8 B; {}",
         quantiles(&times)
     ));
+    drop(crowd);
+    again(bench, &mut realm, &shown).await;
+}
+
+/// One of the three nodes boots again: until it answers from what it has itself, and until it is quiet.
+async fn again(bench: &mut Bench, realm: &mut Realm, shown: &str) {
+    quiet(realm).await;
+    realm.stop(&[1]).await;
+    let before = used(realm);
+    let began = Instant::now();
+    realm.boot(&[1]).await;
+    let asker = realm.asker_at(1).await;
+    asker
+        .keyed(&name(0), vec![0; 8], Vec::new(), QUERY_HERE, asker.client().next_key(), LONG)
+        .await
+        .expect("it answers");
+    let first = began.elapsed().as_secs_f64();
+    quiet(realm).await;
+    let took = (used(realm) - before) as f64 / 100.0;
+    let what = format!("boot of one of three nodes with {shown} groups, to the first answer of its own");
+    bench
+        .figures
+        .alone("groups", &what, ("s", Better::Less), Target::None, vec![first])
+        .note(format!("the three nodes take {took:.1} s of processor time until they are quiet again"));
 }
 
 /// What a group is called.
@@ -124,21 +160,33 @@ pub async fn boot(bench: &mut Bench) {
     bench.figures.alone("boot", &what, ("ms", Better::Less), Target::Figure(1_000.0), first);
 }
 
-/// Hundredths of a core that the three nodes use together when nobody asks.
-async fn idle(realm: &Realm, watched: Duration) -> f64 {
-    let pids = realm.pids();
-    let used = || pids.iter().map(|pid| ticks(*pid)).sum::<u64>();
-    // What the beginning has left to do.
-    until_quiet("what the groups' beginning left to do", Duration::from_secs(120), 3, async || {
-        let before = used();
+/// Hundredths of a second that the nodes that run have used.
+fn used(realm: &Realm) -> u64 {
+    realm.pids().iter().map(|pid| ticks(*pid)).sum()
+}
+
+/// Waits until the nodes have nothing left to do.
+async fn quiet(realm: &Realm) {
+    until_quiet("what the nodes have left to do", Duration::from_secs(300), 3, async || {
+        let before = used(realm);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        (used() - before) / 10
+        (used(realm) - before) / 10
     })
     .await;
-    let (before, began) = (used(), Instant::now());
+}
+
+/// Hundredths of a core that the three nodes use together when nobody asks.
+async fn idle(realm: &Realm, watched: Duration) -> f64 {
+    quiet(realm).await;
+    let (before, began) = (used(realm), Instant::now());
     tokio::time::sleep(watched).await;
     // A tick is a hundredth of a second.
-    (used() - before) as f64 / began.elapsed().as_secs_f64()
+    (used(realm) - before) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Resident bytes of all nodes.
+async fn resident(asker: &Asker) -> f64 {
+    asker.top().await.iter().map(|row| row.resident).sum::<u64>() as f64
 }
 
 fn started(ra: Result<Ra, String>, groups: u64) -> Result<Ra, String> {

@@ -92,7 +92,7 @@ impl Eval<'_> {
     }
 
     pub(super) async fn monitor(&mut self, target: &str, wait: bool) -> Result<(), Failure> {
-        let watch = match watch(&self.session, self.node(), target).await {
+        let watch = match watch(self.session, self.node(), target).await {
             Ok(watch) => watch,
             Err(why) => return Err(self.session.suggest(why, target).await),
         };
