@@ -77,15 +77,15 @@ fn counted_work(work: &mut dyn FnMut()) {
 }
 
 /// A realm that stands still until it is asked something.
-struct Stage {
-    world: World,
+pub struct Stage {
+    pub world: World,
     people: Runtime,
     since: Instant,
     seq: u64,
 }
 
 impl Stage {
-    fn new(nodes: u32) -> Stage {
+    pub fn new(nodes: u32) -> Stage {
         let mut dice = Dice::new(1);
         let tuning = Tuning {
             snapshot_every: 4_096,
@@ -110,8 +110,23 @@ impl Stage {
         }
     }
 
+    /// Lets so much time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.world.now() + time;
+        while self.world.now() < end {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        let dead = self.world.tick();
+        assert!(dead.is_empty(), "{dead:?}");
+        let until = self.since + self.world.now();
+        self.people.block_on(async { tokio::time::sleep_until(until).await });
+    }
+
     /// Lets time pass until the first node has answered.
-    fn ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
+    pub fn ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
         let end = self.world.now() + patience;
         let net = self.world.net.clone();
         let asked = self.people.spawn(async move {
@@ -124,10 +139,7 @@ impl Stage {
                 asked.abort();
                 return None;
             }
-            let dead = self.world.tick();
-            assert!(dead.is_empty(), "{dead:?}");
-            let until = self.since + self.world.now();
-            self.people.block_on(async { tokio::time::sleep_until(until).await });
+            self.tick();
         }
         self.people.block_on(asked).expect("an asker")
     }
@@ -138,14 +150,14 @@ impl Stage {
     }
 
     /// A guest's module.
-    fn put(&mut self, label: &str) -> [u8; 32] {
+    pub fn put(&mut self, label: &str) -> [u8; 32] {
         let put = Request::PutModule { label: label.into(), wasm: guests::wasm(label) };
         let Some(Reply::Module { hash, .. }) = self.ask(put, PATIENCE) else { panic!("{label} was not put") };
         hash
     }
 
     /// A guest under its own name.
-    fn spawn(&mut self, label: &str, replicas: u8, args: Vec<u8>) {
+    pub fn spawn(&mut self, label: &str, replicas: u8, args: Vec<u8>) {
         let module = self.put(label);
         let request = SpawnRequest {
             module,
@@ -166,7 +178,7 @@ impl Stage {
         }
     }
 
-    fn call(&mut self, target: &str, body: Vec<u8>, handles: &[&str]) {
+    pub fn call(&mut self, target: &str, body: Vec<u8>, handles: &[&str]) {
         let handles = handles.iter().map(|h| (*h).to_owned()).collect();
         let key = self.key();
         let request = Request::Call { target: target.into(), body, handles, flags: 0, deadline_ms: 600_000, key };

@@ -15,6 +15,7 @@ mod duel;
 mod figures;
 mod gauge;
 mod group;
+mod grow;
 mod local;
 mod machine;
 mod many;
@@ -62,6 +63,7 @@ pub struct Bench {
 const USAGE: &str = "\
 usage: pando-bench [--quick] [--alone] [--runs N] [--peers DIR] [--out FILE] [--plots DIR]
                    [--page FILE] [WORD...]
+       pando-bench --grow [NODES...]
 
 Measures what Pando costs on this machine, each time in turn with a peer that does the same work, and prints one table.
   --quick      a smoke run: everything once, and small
@@ -72,7 +74,9 @@ Measures what Pando costs on this machine, each time in turn with a peer that do
   --plots DIR  curves as SVG: of what was measured, and of cost against size
   --page FILE  the same as a page, with the pictures of --plots
   WORD         only these: ring ping call fan-in spawn runaway idle wake remote one-way pipelined group reads failover boot module
-               groups size curves";
+               groups size curves
+
+--grow counts in the simulator what realms of so many nodes (3 10 30 100) say to each other.";
 
 const WORDS: [&str; 19] = [
     "ring",
@@ -141,6 +145,21 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Option<Orders>, String
 }
 
 fn main() -> ExitCode {
+    if let Some((flag, sizes)) = std::env::args().skip(1).collect::<Vec<_>>().split_first()
+        && flag == "--grow"
+    {
+        return match sizes.iter().map(|size| size.parse().ok().filter(|n| (1..=255).contains(n))).collect() {
+            Some(sizes) => {
+                let sizes: Vec<u32> = sizes;
+                grow::run(if sizes.is_empty() { &[3, 10, 30, 100] } else { &sizes });
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("error: `--grow` takes numbers of nodes from 1 to 255");
+                ExitCode::from(2)
+            }
+        };
+    }
     if let [flag, what, many] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
         && flag == "--count"
     {

@@ -171,6 +171,8 @@ pub struct World {
     pub crashes: watch::Sender<BTreeMap<NodeId, u64>>,
     /// The newest binary: what newcomers bring.
     pub tuning: Tuning,
+    /// Sessions and messages that have come since it began.
+    pub arrivals: u64,
     dice: Dice,
     now: Duration,
     folder: TempDir,
@@ -212,6 +214,7 @@ impl World {
             machines,
             crashes: watch::Sender::default(),
             tuning,
+            arrivals: 0,
             dice: own,
             now: Duration::ZERO,
             folder,
@@ -337,7 +340,7 @@ impl World {
     pub fn tick(&mut self) -> Vec<(usize, Death)> {
         self.now += TICK;
         self.net.advance_to(self.now.as_nanos() as u64);
-        self.net.run();
+        self.arrivals += self.net.run() as u64;
         let mut order: Vec<usize> = (0..self.machines.len()).collect();
         self.dice.shuffle(&mut order);
         let mut dead = Vec::new();
