@@ -46,7 +46,7 @@ fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
 }
 
 /// Seeds that found something, by what they found.
-const FOUND: [(u64, &str); 23] = [
+const FOUND: [(u64, &str); 24] = [
     (6, "an actor that was spawned twice was left without a name"),
     (11, "a read said an index before the state that it told"),
     (22, "an answer was told again at a later index than its own"),
@@ -66,6 +66,10 @@ const FOUND: [(u64, &str); 23] = [
     (1_657, "a spawn was asked for again after its end"),
     (1_709, "letters from group to group went one at a time"),
     (2_224, "a monitor on an actor that ended between two leaders was not answered"),
+    (
+        2_676,
+        "a snapshot was on the disk before the log behind it, and after a power cut a replica took its log for damaged",
+    ),
     (3_688, "a change of voters was begun that those who lived could not finish"),
     (7_212, "a replica had gone wrong, and the word that said so was lost in a quiet group"),
     (7_315, "a group of one was on its way to a disk that was wiped: the operator has to give it up"),

@@ -492,6 +492,12 @@ impl GroupLog {
         shared.disk.appender.write_lazy(items);
     }
 
+    /// Is this committed position of a later term than the log's end, which is not before it? Then what the log has there and behind
+    /// it is another history's.
+    pub(crate) fn is_superseded(&self, at: LogId) -> bool {
+        self.shared.state.lock().last.is_some_and(|last| last < at && last.index >= at.index)
+    }
+
     /// Has the log go on behind a committed position, of which a snapshot is on the disk. What it has up to there goes; what it
     /// has behind it stays, unless it never was the history's. Blocks. Nobody else must use this log.
     pub(crate) fn begin_after(&self, at: LogId) -> io::Result<()> {

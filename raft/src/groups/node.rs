@@ -4,6 +4,7 @@
 //! 2. Beginning and ending are one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -184,7 +185,7 @@ impl Node {
         record: &GroupRecord,
         fresh: bool,
     ) -> Result<Arc<Replica>, String> {
-        let log = GroupLog::open(self.disk.clone(), record.region).map_err(|e| e.to_string())?;
+        let log = self.log_of(group, record).await.map_err(|e| e.to_string())?;
         let seed = Seed {
             group,
             node: self.id,
@@ -237,6 +238,28 @@ impl Node {
         let patience = Patience { checkpoint: self.config.checkpoint_idle, rest: self.config.rest_idle };
         self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
         Ok(replica)
+    }
+
+    /// The log of a record. What a snapshot has was applied here, or came from a leader; the log behind it need not have been synced
+    /// by then. So after a crash it may end in entries that others have taken the place of: those were never the history's.
+    async fn log_of(&self, group: GroupId, record: &GroupRecord) -> io::Result<GroupLog> {
+        let log = GroupLog::open(self.disk.clone(), record.region)?;
+        let (disk, own) = (self.disk.clone(), log.clone());
+        let replaced = blocking(move || {
+            // One that is damaged is told of by whoever needs it.
+            let kept = disk.snapshots.load(group).ok().flatten();
+            let last = kept.and_then(|kept| kept.meta().last).filter(|last| own.is_superseded((*last).into()));
+            last.map(|last| own.begin_after(last.into()).map(|()| last)).transpose()
+        });
+        let Some(last) = replaced.await.flatten()? else { return Ok(log) };
+        tracing::warn!(%group, index = last.index, term = last.term, "the log ended in entries that a snapshot has others for");
+        if log.vote().is_none_or(|vote| vote.leader_id.term < last.term) {
+            // Somebody was elected in that term: nobody else must be.
+            let vote = VoteRecord { term: last.term, node: self.id, committed: false };
+            self.disk.set_vote(record, vote).await?;
+            return GroupLog::open(self.disk.clone(), record.region);
+        }
+        Ok(log)
     }
 
     /// Makes the replica here if there is none. With founders: initialises if this node is the smallest, or later if nobody has.

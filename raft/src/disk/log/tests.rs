@@ -188,3 +188,26 @@ fn a_write_after_the_log_was_closed_fails_and_is_answered() {
         assert!(log.save_vote(&Vote::new(1, 1)).await.is_err());
     });
 }
+
+#[test]
+fn what_a_snapshot_of_a_later_term_has_other_entries_for_is_known_and_goes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = open_disk(dir.path());
+        let mut log = GroupLog::open(disk.clone(), 9).unwrap();
+        assert!(!log.is_superseded(log_id(2, 0)), "an empty log has nothing else");
+        append(&mut log, (0..6).map(|index| entry(1, index, 1)).collect()).await.unwrap();
+        for (term, index, superseded) in [(2, 5, true), (2, 3, true), (2, 6, false), (1, 5, false), (1, 3, false)] {
+            assert_eq!(log.is_superseded(log_id(term, index)), superseded, "{index} of term {term}");
+        }
+        log.begin_after(log_id(2, 3)).unwrap();
+        // Behind it in the queue.
+        log.save_vote(&Vote::new(2, 1)).await.unwrap();
+        for log in [&log, &GroupLog::open(disk.clone(), 9).unwrap()] {
+            assert_eq!((log.purged(), log.last_index(), log.is_superseded(log_id(2, 3))), (3, 3, false));
+        }
+        append(&mut log, vec![entry(2, 4, 1)]).await.unwrap();
+        assert_eq!(log.last_index(), 4);
+    });
+}
