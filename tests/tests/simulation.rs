@@ -46,7 +46,7 @@ fn whole_realms_keep_their_promises_through_whatever_a_seed_does_to_them() {
 }
 
 /// Seeds that found something, by what they found.
-const FOUND: [(u64, &str); 24] = [
+const FOUND: [(u64, &str); 25] = [
     (6, "an actor that was spawned twice was left without a name"),
     (11, "a read said an index before the state that it told"),
     (22, "an answer was told again at a later index than its own"),
@@ -76,6 +76,10 @@ const FOUND: [(u64, &str); 24] = [
     (
         3_493,
         "a leader that had just begun did not know that a voter was gone, and began a change that it could not finish",
+    ),
+    (
+        8_201,
+        "the log engine had entries again that were purged long ago, and a node ended itself at the first write behind them",
     ),
 ];
 

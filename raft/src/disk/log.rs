@@ -194,6 +194,13 @@ impl GroupLog {
         state.skips.retain(|_, at| (start..end).contains(at));
         let synced = Arc::new(AtomicU64::new(0));
         drop(engine);
+        // The engine forgets what it was told to drop when the file that says so is gone, and may then have entries again that were
+        // purged long ago; it would not take others with a hole between them and those.
+        if let (Some(purged), Some(first)) = (purged, first)
+            && first <= purged.index + 1
+        {
+            disk.appender.write_lazy(vec![Item::Compact(region, purged.index + 2)]);
+        }
         Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced }) })
     }
 
