@@ -73,7 +73,6 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut stream: UserRequest) {
         return;
     }
     let closed = stream.closed();
-    tokio::pin!(closed);
     let answered = async {
         let Request::Watch { target } = request else { return Some(answer(&kernel, request).await) };
         let located = answer(&kernel, Request::Locate { target }).await;

@@ -70,13 +70,13 @@ const FOUND: [(u64, &str); 25] = [
         2_676,
         "a snapshot was on the disk before the log behind it, and after a power cut a replica took its log for damaged",
     ),
-    (3_688, "a change of voters was begun that those who lived could not finish"),
-    (7_212, "a replica had gone wrong, and the word that said so was lost in a quiet group"),
-    (7_315, "a group of one was on its way to a disk that was wiped: the operator has to give it up"),
     (
         3_493,
         "a leader that had just begun did not know that a voter was gone, and began a change that it could not finish",
     ),
+    (3_688, "a change of voters was begun that those who lived could not finish"),
+    (7_212, "a replica had gone wrong, and the word that said so was lost in a quiet group"),
+    (7_315, "a group of one was on its way to a disk that was wiped: the operator has to give it up"),
     (
         8_201,
         "the log engine had entries again that were purged long ago, and a node ended itself at the first write behind them",

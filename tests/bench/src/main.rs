@@ -148,9 +148,9 @@ fn main() -> ExitCode {
     if let Some((flag, sizes)) = std::env::args().skip(1).collect::<Vec<_>>().split_first()
         && flag == "--grow"
     {
-        return match sizes.iter().map(|size| size.parse().ok().filter(|n| (1..=255).contains(n))).collect() {
+        let size = |text: &String| text.parse().ok().filter(|nodes| (1..=255).contains(nodes));
+        return match sizes.iter().map(size).collect::<Option<Vec<u32>>>() {
             Some(sizes) => {
-                let sizes: Vec<u32> = sizes;
                 grow::run(if sizes.is_empty() { &[3, 10, 30, 100] } else { &sizes });
                 ExitCode::SUCCESS
             }

@@ -55,6 +55,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
 fn entry(term: u64, index: u64, bytes: usize) -> LogEntry {
     let entry = Entry { seq: term * 1000 + index, payload: vec![index as u8; bytes], ..Entry::default() };
     LogEntry { log_id: log_id(term, index), payload: EntryPayload::Normal(Command::Entry(Arc::new(entry))) }
@@ -159,15 +163,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn the_log_is_its_model_through_cuts_purges_and_restarts(steps in prop::collection::vec(step(), 1..25)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(play(steps));
+        run(play(steps));
     }
 }
 
 #[test]
 fn an_append_that_would_leave_a_hole_is_refused() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    run(async {
         let dir = tempfile::tempdir().unwrap();
         let mut log = GroupLog::open(open_disk(dir.path()), 9).unwrap();
         append(&mut log, vec![entry(1, 0, 1), entry(1, 1, 1)]).await.unwrap();
@@ -178,8 +180,7 @@ fn an_append_that_would_leave_a_hole_is_refused() {
 
 #[test]
 fn a_write_after_the_log_was_closed_fails_and_is_answered() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    run(async {
         let dir = tempfile::tempdir().unwrap();
         let disk = open_disk(dir.path());
         let mut log = GroupLog::open(disk.clone(), 9).unwrap();
@@ -191,8 +192,7 @@ fn a_write_after_the_log_was_closed_fails_and_is_answered() {
 
 #[test]
 fn what_a_snapshot_of_a_later_term_has_other_entries_for_is_known_and_goes() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    run(async {
         let dir = tempfile::tempdir().unwrap();
         let disk = open_disk(dir.path());
         let mut log = GroupLog::open(disk.clone(), 9).unwrap();
