@@ -109,6 +109,11 @@ impl Machines for MachineMaker {
         }
     }
 
+    fn may_sleep(&self, group: ActorId) -> bool {
+        // The kernel looks into the root group's state all the time.
+        group != ROOT
+    }
+
     fn may_join(&self, _group: ActorId) -> Result<(), String> {
         // The kernel makes a replica by itself, when it has what that needs: `services/hosting`, `beginning`.
         Err(format!("{} is not ready for it yet", self.node))

@@ -384,6 +384,7 @@ impl Kernel {
 
     async fn query_here(self: Arc<Self>, to: Address, delivery: Box<Delivery>) {
         let linear = delivery.flags & call_flags::FINAL == 0;
+        self.groups().rouse(to.id).await;
         let index = if linear {
             match self.groups().linear(to.id, QUERY_PATIENCE).await {
                 Ok(index) => index,

@@ -63,9 +63,15 @@ impl Attestations {
         }
     }
 
-    /// Has this replica said what it has there?
-    pub(crate) fn has_spoken(&self, index: u64, node: u64) -> bool {
-        self.words.get(&index).is_some_and(|words| words.contains_key(&node))
+    /// What this replica has said that it has there.
+    pub(crate) fn word(&self, index: u64, node: u64) -> Option<Word> {
+        self.words.get(&index)?.get(&node).copied()
+    }
+
+    /// Do those who have spoken there have different things?
+    pub(crate) fn is_disputed(&self, index: u64) -> bool {
+        let Some(words) = self.words.get(&index) else { return false };
+        words.values().zip(words.values().skip(1)).any(|(one, other)| one != other)
     }
 
     /// Is that of before the replica was mended?

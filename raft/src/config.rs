@@ -13,6 +13,11 @@ use crate::files::Files;
 /// return. The text says what failed.
 pub type Fatal = Arc<dyn Fn(String) + Send + Sync>;
 
+/// Replicas of a node that may be awake without hurry.
+pub const AWAKE_WELL: usize = 16;
+/// No group rests sooner than this after its last work, but if [`Config::rest_idle`] says so.
+pub const REST_SOONEST: Duration = Duration::from_millis(50);
+
 /// See [`Config::new`] for the defaults. The log is always synced; there is no switch for it.
 #[derive(Clone)]
 pub struct Config {
@@ -36,8 +41,12 @@ pub struct Config {
     /// After this long without entries, a leader with unattested ones proposes a checkpoint. Zero: never.
     pub checkpoint_idle: Duration,
     /// After this long without work a group rests: its members send each other no heartbeats, and trust the sessions
-    /// between their nodes ([`crate::Groups::peer_up`], [`crate::Groups::peer_down`]). Zero: never.
+    /// between their nodes ([`crate::Groups::peer_up`], [`crate::Groups::peer_down`]). Zero: never. Where more than
+    /// [`AWAKE_WELL`] replicas of a node are awake they rest sooner, as many times as there are more, down to [`REST_SOONEST`]: what
+    /// they send must not grow with how many were asked of late.
     pub rest_idle: Duration,
+    /// After this long at rest a replica that does not lead is on the disk alone, until it is wanted. Zero: never.
+    pub sleep_idle: Duration,
     /// Proposals of this node that wait at once. One more is `Overloaded`.
     pub in_flight_max: usize,
     /// Bytes of payload of the proposals that wait at once.
@@ -55,7 +64,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Heartbeat 100 ms, election 675-900 ms, rest after 3 s, snapshot every 4,096 entries, attestation every 64;
+    /// Heartbeat 100 ms, election 675-900 ms, rest after 1 s, sleep after 30 s of it, snapshot every 4,096 entries, attestation every 64;
     /// a failed sync aborts the process.
     #[expect(clippy::disallowed_methods, reason = "two boots of a node must differ; the number is in no log")]
     pub fn new(dir: impl Into<PathBuf>, node: NodeId) -> Config {
@@ -69,7 +78,8 @@ impl Config {
             log_keep: 1024,
             attest_every: 64,
             checkpoint_idle: Duration::from_secs(2),
-            rest_idle: Duration::from_secs(3),
+            rest_idle: Duration::from_secs(1),
+            sleep_idle: Duration::from_secs(30),
             in_flight_max: 4096,
             in_flight_bytes_max: 64 << 20,
             log_file_bytes: 32 << 20,

@@ -105,7 +105,7 @@ fn packets() -> Vec<Packet> {
         answer(Answer::LentParts { parts: vec![(2, vec![1; 40]), (5, vec![])] }),
         Packet::Fenced { group: [6; 16], index: 64, why: "another root".into(), rebuilding: true },
         Packet::Attest { group: [6; 16], index: 64, chain: [1; 32], root: [2; 32] },
-        Packet::Rest { group: [6; 16], term: 3, index: 64 },
+        Packet::Rest { group: [6; 16], term: 3, index: 64, word: Some(([1; 32], [2; 32])) },
         Packet::Wake { group: [6; 16] },
         Packet::Part { id: 1, part: 1, parts: 3, bytes: vec![8; 64] },
     ]

@@ -8,6 +8,7 @@ mod propose;
 pub(crate) mod rebuild;
 pub(crate) mod rest;
 mod serve;
+mod sleep;
 mod turns;
 
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Locks the folder, opens the log and restarts every group found in it. Call inside a tokio
-    /// runtime, which from then on runs the groups.
+    /// Locks the folder, opens the log and finds the groups in it. Call inside a tokio runtime, which from then on runs the
+    /// groups: each is started when it is wanted, or when no leader has told it that it need not.
     ///
     /// Frames may be handed to [`Groups::receive`] as soon as this has returned; earlier ones are lost,
     /// which is no harm.
@@ -96,9 +97,18 @@ impl Groups {
 
     /// Looks into the machine here, between two entries. Waits for the entry that is being applied, so call
     /// it from a thread that may wait that long; never from inside a machine, and do not propose in `f`.
-    /// `None`: no replica here, or it is fenced or has stopped.
+    /// `None`: no replica here, or it is fenced, has stopped or sleeps.
     pub fn with_machine<R>(&self, group: GroupId, f: impl FnOnce(&mut dyn Machine) -> R) -> Option<R> {
-        self.node.replica(group)?.core.with_machine(f)
+        self.node.replica(group).filter(|replica| !replica.is_asleep())?.core.with_machine(f)
+    }
+
+    /// Starts the replica here if it sleeps: [`Groups::with_machine`] finds something then.
+    pub fn rouse(&self, group: GroupId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(replica) = self.node.replica(group) {
+                self.node.rouse(&replica).await;
+            }
+        })
     }
 
     /// Makes `new` the voters: asks those who are missing to join, catches them up, changes over, finishes.

@@ -2,7 +2,8 @@
 //!
 //! 1. A machine is touched by one thread at a time, behind a mutex, never on a network thread.
 //! 2. `apply` sees every index of normal entries in order and exactly once per life of the machine.
-//! 3. `batch_end` is called at the same indexes on every replica, and only there.
+//! 3. `batch_end` changes nothing that another call would see. At an agreed index every replica calls it; between two, where one
+//!    stands still, it may be called by some.
 //! 4. `role(true, t)` comes after every entry of earlier terms has been applied.
 
 use std::any::Any;
@@ -29,7 +30,7 @@ pub trait Machine: Send {
     fn skip(&mut self, _index: u64, _entry: &Entry) -> Applied {
         Applied::default()
     }
-    /// The root over the whole state. Called at agreed indexes, the same ones on every replica.
+    /// The root over the whole state. Called at agreed indexes, and where replicas stand still and are compared.
     fn batch_end(&mut self) -> [u8; 32];
     /// The whole state as bytes. A machine whose state is large has a [`Machine::cut`] of its own.
     fn snapshot(&mut self) -> Vec<u8>;
@@ -109,6 +110,11 @@ impl Cut for Whole {
 pub trait Machines: Send + Sync {
     /// Must be the same on every replica.
     fn make(&self, group: GroupId) -> Box<dyn Machine>;
+
+    /// May the machine of this group be dropped while the group rests, and made anew from the disk when it is wanted?
+    fn may_sleep(&self, _group: GroupId) -> bool {
+        true
+    }
 
     /// A leader wants to add this node, which has no replica yet. An error says why that is too early: the leader's
     /// change fails, and may be asked for again.

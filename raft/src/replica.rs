@@ -18,8 +18,8 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
@@ -69,6 +69,10 @@ pub(crate) enum Notice {
     Rewrite { group: GroupId },
     /// Replicas disagree without a majority.
     Split { group: GroupId, index: u64 },
+    /// The replica here sleeps and is wanted.
+    Rouse { group: GroupId },
+    /// The replica here has rested long.
+    Sleep { group: GroupId },
 }
 
 /// The part of a replica that applies.
@@ -79,7 +83,7 @@ pub(crate) struct Core {
     pub(crate) log: GroupLog,
     link: Arc<Link>,
     attest_every: u64,
-    notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
     slot: Mutex<Slot>,
     applied: watch::Sender<u64>,
     /// The last agreed index, and the last index with an entry of the machine.
@@ -108,7 +112,7 @@ struct Slot {
     told: Option<(bool, u64)>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Members {
     voters: BTreeSet<u64>,
     all: BTreeSet<u64>,
@@ -279,6 +283,11 @@ impl Core {
         self.others().0
     }
 
+    /// As another core of this group knows the members.
+    pub(crate) fn members_of(&self, other: &Core) {
+        *self.members.lock() = other.members.lock().clone();
+    }
+
     /// What to go by when nothing was applied.
     pub(crate) fn assume_members(&self, founders: &[u64]) {
         let mut members = self.members.lock();
@@ -318,10 +327,18 @@ impl Slot {
 }
 
 /// A group on this node.
+///
+/// One that sleeps is on the disk, and openraft and the machine's state are not in memory: it was found so when the node booted, or has
+/// rested long and does not lead. It is started by whatever it cannot answer from its log alone ([`crate::groups::sleep`]).
 pub(crate) struct Replica {
     pub(crate) core: Arc<Core>,
-    /// None: found fenced on the disk, or failed to start.
-    pub(crate) raft: Option<GroupRaft>,
+    /// Unset: it sleeps, was found fenced on the disk, or failed to start.
+    raft: OnceLock<GroupRaft>,
+    asleep: AtomicBool,
+    /// How it stood when it was put to sleep.
+    slept: Option<Status>,
+    /// Held while it is started or ended.
+    pub(crate) starting: tokio::sync::Mutex<()>,
     /// Held while this leader changes the members.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// It joined and does not vote yet, nor stand for election: its log may end before it became a member, and the members
@@ -352,32 +369,52 @@ pub(crate) struct Lead {
 }
 
 impl Replica {
-    /// `fresh`: see [`Rest::new`].
-    pub(crate) fn new(core: Arc<Core>, raft: Option<GroupRaft>, fresh: bool, joining: bool) -> Replica {
-        if let (Some(raft), true) = (&raft, fresh) {
-            raft.runtime_config().tick(false);
-        }
+    /// Asleep. `slept`: how it stood before, if it was not just found on the disk.
+    pub(crate) fn new(core: Arc<Core>, rest: Rest, joining: bool, slept: Option<Status>) -> Replica {
         Replica {
             core,
-            raft,
+            raft: OnceLock::new(),
+            asleep: AtomicBool::new(true),
+            slept,
+            starting: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
             joining: AtomicBool::new(joining),
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Arc::default(),
             loan: Loan::default(),
-            rest: Rest::new(fresh),
+            rest,
             woken: Notify::new(),
             touched: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Acquire)
+    }
+
+    /// It sleeps no longer. `None`: it takes no part.
+    pub(crate) fn started(&self, raft: Option<GroupRaft>) {
+        if let Some(raft) = raft {
+            raft.runtime_config().tick(false);
+            // There is one, for who starts it has its turn.
+            let raft = self.raft.get_or_init(|| raft);
+            if self.rest.is_awake() {
+                raft.runtime_config().tick(true);
+            }
+        }
+        self.asleep.store(false, Ordering::Release);
     }
 
     /// Something is to be done here: it does not rest before that is long over.
     pub(crate) fn wake(&self) {
         self.touched.fetch_add(1, Ordering::Relaxed);
         if self.rest.wake() {
-            if let Some(raft) = &self.raft {
-                raft.runtime_config().tick(true);
+            match self.raft.get() {
+                Some(raft) => raft.runtime_config().tick(true),
+                // The node is closing if nobody listens.
+                None if self.is_asleep() => _ = self.core.notices.send(Notice::Rouse { group: self.core.group }),
+                None => {}
             }
             self.woken.notify_one();
         }
@@ -432,7 +469,7 @@ impl Replica {
     /// A follower rests.
     pub(crate) fn rest_at(&self, spot: Spot) {
         self.rest.take(spot);
-        if let Some(raft) = &self.raft {
+        if let Some(raft) = self.raft.get() {
             raft.runtime_config().tick(false);
         }
     }
@@ -440,15 +477,20 @@ impl Replica {
     /// A leader rests if it has offered to.
     pub(crate) fn rest_if(&self, spot: Spot) {
         if self.rest.rest(spot)
-            && let Some(raft) = &self.raft
+            && let Some(raft) = self.raft.get()
         {
             raft.runtime_config().tick(false);
         }
     }
 
-    /// openraft, unless this replica takes no part.
+    /// openraft, unless this replica takes no part or sleeps.
     pub(crate) fn running(&self) -> Option<&GroupRaft> {
-        self.raft.as_ref().filter(|_| self.core.halted.lock().is_none())
+        self.raft.get().filter(|_| self.core.halted.lock().is_none())
+    }
+
+    /// openraft, whether it takes part or not.
+    pub(crate) fn raft(&self) -> Option<&GroupRaft> {
+        self.raft.get()
     }
 
     pub(crate) fn lead(&self) -> Option<Lead> {
@@ -463,6 +505,9 @@ impl Replica {
     }
 
     pub(crate) fn status(&self) -> Status {
+        if let (true, Some(slept)) = (self.is_asleep(), &self.slept) {
+            return Status { asleep: true, resting: true, ..slept.clone() };
+        }
         let core = &self.core;
         let halted = core.halted();
         let fenced = halted.clone().filter(|_| core.is_fenced());
@@ -501,7 +546,16 @@ impl Replica {
             rebuilding_peers,
             stopped: halted,
             resting: self.rest.spot().is_some(),
+            asleep: false,
         };
+        if self.is_asleep() {
+            // What is in memory is none of its state, though it may be on its way there.
+            let leader =
+                core.log.vote().filter(|vote| vote.committed).map(|vote| NodeId(vote.leader_id.voted_for as u32));
+            let none = Chain::default();
+            (status.chain, status.root, status.root_index, status.applied) = (none.hash, none.root, none.root_index, 0);
+            return Status { asleep: true, role: Role::Follower, seated: None, leader, ..status };
+        }
         if let Some(raft) = self.running() {
             let metrics = raft.server_metrics();
             let now = metrics.borrow_watched();
@@ -526,7 +580,9 @@ impl Replica {
     pub(crate) async fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
         self.core.danger.end();
-        if let Some(raft) = &self.raft {
+        let _one = self.starting.lock().await;
+        self.asleep.store(false, Ordering::Release);
+        if let Some(raft) = self.raft.get() {
             // It can only fail because it has ended already.
             let _ = raft.shutdown().await;
         }

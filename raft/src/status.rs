@@ -65,6 +65,9 @@ pub struct Status {
     pub stopped: Option<String>,
     /// Nothing happens in the group, so its members send each other no heartbeats.
     pub resting: bool,
+    /// It rests so long that it is on the disk alone, or has been since the node booted: what is told of what was applied is how it
+    /// stood when it was put aside, or nothing. Whoever asks something of it starts it.
+    pub asleep: bool,
 }
 
 /// What happens to groups here.

@@ -206,6 +206,7 @@ mod tests {
             rebuilding_peers: Vec::new(),
             stopped: None,
             resting: false,
+            asleep: false,
         }
     }
 

@@ -17,7 +17,7 @@ use super::{Malformed, decode, encode_into};
 use crate::entry::{Entry, GroupId};
 
 /// The version of this encoding.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 /// Bytes of a packet put together from parts.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 << 20;
 
@@ -47,17 +47,20 @@ pub(crate) enum Packet {
         /// It is being rebuilt from the others.
         rebuilding: bool,
     },
-    /// From a leader: the group rests at this index of its log.
+    /// From a leader: the group rests at this index of its log, and this is the chain and the root that it has there, if
+    /// they are to be compared.
     Rest {
         group: [u8; 16],
         term: u64,
         index: u64,
+        word: Option<([u8; 32], [u8; 32])>,
     },
-    /// To a leader: the sender's replica rests there.
+    /// To a leader: the sender's replica rests there, and perhaps has the same.
     Rests {
         group: [u8; 16],
         term: u64,
         index: u64,
+        agrees: bool,
     },
     /// To a leader: a member stands elsewhere, or doubts that there is a leader.
     Wake {

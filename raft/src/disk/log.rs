@@ -241,6 +241,21 @@ impl GroupLog {
         self.shared.state.lock().last.map_or(0, |id| id.index)
     }
 
+    /// The last entry's position, purged or there.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.shared.state.lock().last
+    }
+
+    /// What is on the disk is not kept in memory: nobody will read it for a while.
+    pub(crate) fn put_aside(&self) {
+        let mut state = self.shared.state.lock();
+        let synced = self.shared.synced.load(Ordering::Acquire);
+        while state.tail.front().is_some_and(|held| held.append <= synced) {
+            state.pop_front();
+        }
+        state.tail.shrink_to_fit();
+    }
+
     /// Does it hold nothing that a machine would apply, and has it never?
     pub(crate) fn is_blank(&self) -> bool {
         let work = |entry: &LogEntry| matches!(entry.payload, openraft::EntryPayload::Normal(Command::Entry(_)));

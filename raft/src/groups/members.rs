@@ -243,6 +243,7 @@ impl Node {
     ) -> Result<(), ChangeError> {
         let wanted = Wanted::new(voters, learners).map_err(ChangeError::Voters)?;
         let replica = self.replica(group).ok_or(ChangeError::Unknown)?;
+        self.rouse(&replica).await;
         let deadline = Instant::now() + CHANGE_MAX;
         let mut last: Option<String> = None;
         loop {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
+use openraft::SnapshotPolicy;
 use openraft::async_runtime::WatchReceiver;
-use openraft::{Raft, SnapshotPolicy};
 use pando_abi::NodeId;
 use pando_abi::limits::REPLICAS_MAX;
 use parking_lot::RwLock;
@@ -29,11 +29,8 @@ use crate::error::{CreateError, OpenError};
 use crate::groups::turns::Turns;
 use crate::machine::{Machines, Wire};
 use crate::net::Link;
-use crate::net::peer::Peers;
-use crate::replica::apply::Replicated;
-use crate::replica::supervise::Patience;
-use crate::replica::supervise::supervise;
-use crate::replica::{Core, GroupRaft, Notice, Replica, Seed, blocking};
+use crate::replica::rest::{Awake, Rest};
+use crate::replica::{GroupRaft, Notice, Replica, blocking};
 use crate::status::GroupEvent;
 
 /// How often the founder of a group looks whether the others are there.
@@ -57,11 +54,13 @@ pub(crate) struct Node {
     pub(crate) in_flight_bytes: AtomicUsize,
     pub(crate) closed: AtomicBool,
     pub(crate) disk: Arc<Disk>,
-    machines: Arc<dyn Machines>,
-    raft: Arc<openraft::Config>,
-    notices: mpsc::UnboundedSender<Notice>,
+    pub(super) machines: Arc<dyn Machines>,
+    pub(super) raft: Arc<openraft::Config>,
+    pub(super) notices: mpsc::UnboundedSender<Notice>,
     replicas: RwLock<BTreeMap<GroupId, Arc<Replica>>>,
     pub(super) turns: Turns,
+    /// How many of the replicas here are awake.
+    pub(super) awake: Awake,
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
@@ -133,6 +132,7 @@ impl Node {
             notices,
             replicas: RwLock::default(),
             turns: Turns::default(),
+            awake: Awake::default(),
             config,
         });
         let found = node.disk.groups();
@@ -140,9 +140,7 @@ impl Node {
             .map(|(group, record)| {
                 let node = node.clone();
                 async move {
-                    let alone = record.founders == [node.id];
-                    let fresh = !alone && !node.config.rest_idle.is_zero();
-                    let replica = node.begin(group, &record, fresh).await.map_err(|why| (group, why))?;
+                    let replica = node.find(group, &record).await.map_err(|why| (group, why))?;
                     // What made it may have been cut short. A replica that stops here says so itself.
                     if let Err(why) = node.initialise(group, &record, &replica).await {
                         tracing::debug!(%group, %why, "not initialised");
@@ -177,67 +175,42 @@ impl Node {
         self.disk.appender.flushes()
     }
 
-    /// Starts the replica of a record, from what the disk has.
+    /// Makes the replica of a record from what the disk has, asleep.
     /// `fresh`: it was here before the boot, and its group may rest.
-    pub(super) async fn begin(
-        &self,
-        group: GroupId,
-        record: &GroupRecord,
-        fresh: bool,
-    ) -> Result<Arc<Replica>, String> {
+    pub(super) async fn make(&self, group: GroupId, record: &GroupRecord, fresh: bool) -> Result<Arc<Replica>, String> {
         let log = self.log_of(group, record).await.map_err(|e| e.to_string())?;
-        let seed = Seed {
-            group,
-            node: self.id,
-            disk: self.disk.clone(),
-            log: log.clone(),
-            link: self.link.clone(),
-            attest_every: self.config.attest_every,
-            notices: self.notices.clone(),
-            machine: self.machines.make(group),
-            place: self.disk.applying.place(record.region),
-        };
-        let core = Arc::new(Core::new(seed));
-        core.log.suspect(core.danger.deadly());
+        let core = self.core_of(group, record, log);
         let how = self.fence_of(group);
-        let replica = if let Some(why) = &record.fenced {
+        if let Some(why) = &record.fenced {
             core.was_fenced(how.as_ref().map_or(0, |how| how.index), why);
-            // Who the others were, as far as is known, so that proposals made here can go to them.
-            core.assume_members(how.as_ref().map_or(&record.founders, |how| &how.members));
-            Replica::new(core, None, fresh, record.joining)
-        } else {
-            let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
-            let peers = Peers { group, link, notices, disk };
-            let machine = Replicated { core: core.clone() };
-            let raft = match record.joining {
-                true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
-                false => self.raft.clone(),
-            };
-            match Raft::new(self.id, raft, peers, log, machine).await {
-                Ok(raft) => Replica::new(core, Some(raft), fresh, record.joining),
-                Err(e) => {
-                    // This group takes no part; the node and its other groups do.
-                    core.halt(&e.to_string(), false);
-                    let why = core.halted().unwrap_or_default();
-                    tracing::error!(%group, %why, "a replica could not be started");
-                    let _ = self.events.send(GroupEvent::Stopped { group, why });
-                    core.assume_members(&record.founders);
-                    Replica::new(core, None, fresh, record.joining)
-                }
-            }
-        };
-        let replica = Arc::new(replica);
+        }
+        // Who the others are, as far as is known before anything was applied: proposals go to them.
+        core.assume_members(
+            how.as_ref().filter(|_| record.fenced.is_some()).map_or(&record.founders, |how| &how.members),
+        );
+        let deadly = core.danger.deadly().is_some() && record.fenced.is_none();
+        let replica = Arc::new(Replica::new(core, Rest::new(fresh, self.awake.clone()), record.joining, None));
         self.replicas.write().insert(group, replica.clone());
-        if replica.core.danger.deadly().is_some() && replica.raft.is_some() {
+        if deadly {
             let _ = self.notices.send(Notice::Deadly { group });
         }
         if record.fenced.is_some() || how.is_some_and(|how| !how.mended) {
             // The node is closing if nobody listens.
             let _ = self.notices.send(Notice::Resume { group });
         }
-        let patience = Patience { checkpoint: self.config.checkpoint_idle, rest: self.config.rest_idle };
-        self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
         Ok(replica)
+    }
+
+    /// Makes the replica of a record and starts it.
+    pub(super) async fn begin(&self, group: GroupId, record: &GroupRecord) -> Result<Arc<Replica>, String> {
+        let replica = self.make(group, record, false).await?;
+        self.start(&replica).await;
+        Ok(replica)
+    }
+
+    /// Takes the place of the replica that is there. `false`: there is none, for the node is closing.
+    pub(super) fn put(&self, group: GroupId, replica: Arc<Replica>) -> bool {
+        self.replicas.write().get_mut(&group).map(|before| *before = replica).is_some()
     }
 
     /// The log of a record. What a snapshot has was applied here, or came from a leader; the log behind it need not have been synced
@@ -289,7 +262,7 @@ impl Node {
                 replica.joins.fetch_add(1, Ordering::Relaxed);
                 replica
             }
-            None => self.begin(group, &record, false).await.map_err(stopped)?,
+            None => self.begin(group, &record).await.map_err(stopped)?,
         };
         self.initialise(group, &record, &replica).await.map_err(stopped)
     }
@@ -352,7 +325,7 @@ impl Node {
             (stopped, self.disk.group(group), self.closed.load(Ordering::Relaxed))
         {
             stopped.end().await;
-            self.begin(group, &record, false).await.map_err(CreateError::Stopped)?;
+            self.begin(group, &record).await.map_err(CreateError::Stopped)?;
         }
         Ok(())
     }
@@ -447,6 +420,16 @@ impl Node {
                     let _ = raft.trigger().snapshot().await;
                 }
             }
+            Notice::Rouse { group } => {
+                if let Some(replica) = self.replica(group) {
+                    let node = self.clone();
+                    self.runtime.spawn(async move { node.rouse(&replica).await });
+                }
+            }
+            Notice::Sleep { group } => {
+                let node = self.clone();
+                self.runtime.spawn(async move { node.put_to_sleep(group).await });
+            }
             Notice::Split { group, index } => {
                 tracing::error!(%group, index, "replicas disagree and neither side has a majority");
                 let _ = self.events.send(GroupEvent::Diverged { group, index });
@@ -521,6 +504,7 @@ async fn keep_house(node: Weak<Node>, mut inbox: mpsc::UnboundedReceiver<Notice>
                     Ok(Err(e)) => tracing::error!(%e, "old log files could not be dropped"),
                     // These hold old files in use: a snapshot lets go of them.
                     Ok(Ok(held)) => for replica in held.into_iter().filter_map(|group| node.replica(group)) {
+                        node.rouse(&replica).await;
                         if let Some(raft) = replica.running() {
                             let _ = raft.trigger().snapshot().await;
                         }

@@ -112,6 +112,10 @@ impl Node {
     ) -> Result<Committed, ProposeError> {
         let deadline = Instant::now() + timeout;
         let _share = self.share(&entry)?;
+        if let Some(replica) = self.replica(group) {
+            // It knows who leads.
+            self.rouse(&replica).await;
+        }
         let mut search = Search::new(self, via, group)?;
         let entry = Arc::new(entry);
         let mut handed = false;
@@ -136,7 +140,10 @@ impl Node {
             };
             let answer = if u64::from(target.0) == self.id {
                 match self.replica(group) {
-                    Some(replica) => self.write_here(&replica, entry.clone(), left).await,
+                    Some(replica) => {
+                        self.rouse(&replica).await;
+                        self.write_here(&replica, entry.clone(), left).await
+                    }
                     None => Answer::Unknown,
                 }
             } else {
@@ -191,6 +198,7 @@ impl Node {
     pub(crate) async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
         let deadline = Instant::now() + timeout;
         let replica = self.replica(group).ok_or(LinearError::Unknown)?;
+        self.rouse(&replica).await;
         let mut applied = replica.core.watch_applied();
         let index = loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -327,7 +327,7 @@ impl Node {
         laid.await.flatten().map_err(|e| e.to_string())?;
         // Behind the log in the queue, so the log is there when this is.
         let Some(record) = self.disk.unfence_group(group).await.map_err(|e| e.to_string())? else { return Ok(None) };
-        let renewed = self.begin(group, &record, false).await?;
+        let renewed = self.begin(group, &record).await?;
         renewed.core.mend(why);
         Ok(Some(renewed))
     }

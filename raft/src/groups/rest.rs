@@ -1,10 +1,13 @@
 //! How the replicas of a group come to rest together, and wake.
 //!
 //! ```text
-//! leader, after a while without work    ── Rest{term, index} ──►  every other member
-//! a member that stands exactly there    ◄── Rests ──              and no longer misses heartbeats
+//! leader, after a while without work    ── Rest{term, index, word} ──►  every other member
+//! a member that stands exactly there    ◄── Rests{agrees} ──             and no longer misses heartbeats
 //! leader, when all in reach have taken      sends no more of them
 //! ```
+//!
+//! Where all stand at one index they are compared there, without an entry for it: the leader says its word with the offer, and who
+//! has the same says so. Who has not says its own to all of them.
 //!
 //! What wakes a replica: a proposal or linear read, anything that its group sends and that it does not know, the end of the
 //! session with its leader's node, a member that asks for a vote. A node that boots leaves its groups fresh: their leaders
@@ -19,74 +22,127 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use pando_abi::NodeId;
+use tokio::sync::Semaphore;
 
 use super::node::Node;
-use crate::codec::wire::{Packet, group_of};
+use crate::attest::Word;
+use crate::codec::wire::Packet;
 use crate::entry::GroupId;
-use crate::replica::Replica;
 use crate::replica::rest::Spot;
+use crate::replica::{Replica, blocking};
 
 /// Replicas that are woken at once, when there are many of them.
 const WOKEN_AT_ONCE: usize = 64;
+/// Replicas that sleep and are started at once, if nobody asks for one of them.
+const STARTED_AT_ONCE: usize = 8;
 /// The pause between.
 const WAKE_PAUSE: Duration = Duration::from_millis(10);
 
-/// A leader that has nothing to do offers to rest. What it sends goes to `only`, or to every other member.
-pub(crate) fn offer(node_id: u64, replica: &Replica, only: Option<NodeId>) {
-    let Some(spot) = standing(node_id, replica) else { return };
-    if only.is_none() && !replica.rest.offer(spot) {
+/// A leader that has nothing to do offers to rest, and has the replicas compared if they have not been since they worked. May take
+/// as long as the root of the state does.
+pub(crate) async fn offer(replica: &Replica) {
+    let Some(spot) = standing(replica) else { return };
+    let mut word = replica.core.word_at(spot.index);
+    if word.is_none() && replica.core.wants_checkpoint() {
+        word = say(replica, spot.index).await;
+    }
+    if !replica.rest.offer(spot) {
         return;
     }
-    let core = &replica.core;
-    let packet = Packet::Rest { group: core.group.0, term: spot.term, index: spot.index };
-    let others = core.member_nodes();
-    for to in others.iter().filter(|to| only.is_none_or(|only| only == **to)) {
+    let others = replica.core.member_nodes();
+    for to in &others {
         // If it is lost there is another one after a while.
-        core.link().send(*to, &packet, false);
+        replica.core.link().send(*to, &offered(replica, spot, word), false);
     }
     if others.is_empty() {
         replica.rest_if(spot);
     }
 }
 
+fn offered(replica: &Replica, spot: Spot, word: Option<Word>) -> Packet {
+    let Spot { term, index, .. } = spot;
+    Packet::Rest { group: replica.core.group.0, term, index, word: word.map(|word| (word.chain, word.root)) }
+}
+
 /// Where a leader stands if there is nothing left to do.
-fn standing(me: u64, replica: &Replica) -> Option<Spot> {
+fn standing(replica: &Replica) -> Option<Spot> {
     let lead = replica.lead().filter(|lead| lead.state == ServerState::Leader && !lead.joint)?;
     // A change of members that waits for one of them is work, too.
     let changing = replica.changing.try_lock().is_err();
     let index = replica.core.log.last_index();
-    (!changing && replica.core.applied() == index).then_some(Spot { term: lead.term, leader: me, index })
+    (!changing && replica.core.applied() == index).then_some(Spot { term: lead.term, leader: replica.core.node, index })
+}
+
+/// What this replica has there, if it stands there.
+async fn say(replica: &Replica, index: u64) -> Option<Word> {
+    let core = replica.core.clone();
+    let said = blocking(move || core.say_at(index)).await;
+    said.inspect_err(|e| replica.core.halt(&e.to_string(), false)).ok().flatten()
+}
+
+/// Does this replica follow that leader and stand exactly there?
+fn follows(replica: &Replica, spot: Spot) -> bool {
+    if replica.is_asleep() {
+        return replica.lies_at(spot);
+    }
+    let Some(lead) = replica.lead() else { return false };
+    let follows = matches!(lead.state, ServerState::Follower | ServerState::Learner)
+        && lead.leader == Some(spot.leader)
+        && lead.term == spot.term
+        && !lead.joint;
+    follows && replica.core.log.last_index() == spot.index && replica.core.applied() == spot.index
 }
 
 impl Node {
-    /// A leader says that its group rests.
-    pub(crate) fn rest_offered(&self, from: NodeId, group: [u8; 16], term: u64, index: u64) {
-        let Some(replica) = self.replica(group_of(group)) else { return };
-        let Some(lead) = replica.lead() else { return };
-        let spot = Spot { term, leader: u64::from(from.0), index };
-        let follows = matches!(lead.state, ServerState::Follower | ServerState::Learner)
-            && lead.leader == Some(spot.leader)
-            && lead.term == term
-            && !lead.joint;
-        let stands = replica.core.log.last_index() == index && replica.core.applied() == index;
-        let answer = if follows && stands && !self.link.is_down(from) {
+    /// A leader says that its group rests, and what it has there.
+    pub(crate) fn rest_offered(self: &Arc<Self>, group: GroupId, spot: Spot, word: Option<Word>) {
+        let Some(replica) = self.replica(group) else { return };
+        let index = spot.index;
+        if replica.is_asleep() {
+            return self.rest_taken_up(&replica, spot, false);
+        }
+        let Some(theirs) = word.filter(|_| follows(&replica, spot)) else {
+            return self.rest_taken_up(&replica, spot, false);
+        };
+        let leader = NodeId(spot.leader as u32);
+        if let Some(own) = replica.core.word_at(index) {
+            replica.core.listen(leader, index, theirs);
+            return self.rest_taken_up(&replica, spot, own == theirs);
+        }
+        let node = self.clone();
+        self.runtime.spawn(async move {
+            let own = say(&replica, index).await;
+            replica.core.listen(leader, index, theirs);
+            if let Some(own) = own.filter(|_| replica.core.is_disputed(index)) {
+                replica.core.tell(index, own);
+            }
+            node.rest_taken_up(&replica, spot, own == Some(theirs));
+        });
+    }
+
+    fn rest_taken_up(&self, replica: &Replica, spot: Spot, agrees: bool) {
+        let (group, to) = (replica.core.group.0, NodeId(spot.leader as u32));
+        let answer = if follows(replica, spot) && !self.link.is_down(to) {
             replica.rest_at(spot);
-            Packet::Rests { group, term, index }
+            Packet::Rests { group, term: spot.term, index: spot.index, agrees }
         } else {
             Packet::Wake { group }
         };
-        self.link.send(from, &answer, false);
+        self.link.send(to, &answer, false);
     }
 
-    /// A member rests.
-    pub(crate) fn rest_taken(&self, from: NodeId, group: [u8; 16], term: u64, index: u64) {
-        let Some(replica) = self.replica(group_of(group)) else { return };
+    /// A member rests, and has what this leader has if it says so.
+    pub(crate) fn rest_taken(&self, from: NodeId, group: GroupId, term: u64, index: u64, agrees: bool) {
+        let Some(replica) = self.replica(group) else { return };
+        if let Some(own) = replica.core.word_at(index).filter(|_| agrees) {
+            replica.core.listen(from, index, own);
+        }
         let spot = Spot { term, leader: self.id, index };
         let Some(takers) = replica.rest.taken(spot, u64::from(from.0)) else { return };
         let (others, voters) = replica.core.others();
         let all = others.iter().all(|n| takers.contains(&u64::from(n.0)) || self.link.is_down(*n));
         let with_me = voters.iter().filter(|n| **n == self.id || takers.contains(n)).count();
-        if all && with_me * 2 > voters.len() && standing(self.id, &replica) == Some(spot) {
+        if all && with_me * 2 > voters.len() && standing(&replica) == Some(spot) {
             replica.rest_if(spot);
         }
     }
@@ -96,8 +152,9 @@ impl Node {
         for replica in self.all() {
             if replica.rest.spot().is_some_and(|spot| spot.leader == self.id)
                 && replica.core.is_member(u64::from(peer.0))
+                && let Some(spot) = standing(&replica)
             {
-                offer(self.id, &replica, Some(peer));
+                self.link.send(peer, &offered(&replica, spot, replica.core.word_at(spot.index)), false);
             }
         }
     }
@@ -159,6 +216,7 @@ impl Node {
         }
         turns.sort();
         let node = Arc::downgrade(self);
+        let starting = Arc::new(Semaphore::new(STARTED_AT_ONCE));
         self.runtime.spawn(async move {
             let began = tokio::time::Instant::now();
             let mut woken = 0;
@@ -166,6 +224,17 @@ impl Node {
                 tokio::time::sleep_until(began + after).await;
                 let Some(node) = node.upgrade() else { return };
                 let Some(replica) = node.replica(group).filter(|r| r.rest.still_rising()) else { continue };
+                if replica.is_asleep()
+                    && let Ok(turn) = starting.clone().acquire_owned().await
+                {
+                    let task = node.clone();
+                    node.runtime.spawn(async move {
+                        task.rouse(&replica).await;
+                        replica.wake();
+                        drop(turn);
+                    });
+                    continue;
+                }
                 replica.wake();
                 woken += 1;
                 if woken % WOKEN_AT_ONCE == 0 {

@@ -66,14 +66,8 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
             });
         }
         Some(Packet::Attest { group, index, chain, root }) => {
-            let member = |replica: &Arc<Replica>| replica.core.is_member(u64::from(from.0));
-            let Some(replica) = node.replica(group_of(group)).filter(member) else { return };
-            if replica.core.is_fenced() {
-                // That it is may not have been heard.
-                let packet = replica.core.fence_packet(replica.core.mending().is_some());
-                node.link.send(from, &packet, false);
-            } else if replica.core.halted().is_none() {
-                replica.core.hear(u64::from(from.0), index, Word { chain, root });
+            if let Some(replica) = node.replica(group_of(group)) {
+                replica.core.listen(from, index, Word { chain, root });
             }
         }
         Some(Packet::Fenced { group, index, why, rebuilding }) => {
@@ -88,8 +82,13 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
                 });
             }
         }
-        Some(Packet::Rest { group, term, index }) => node.rest_offered(from, group, term, index),
-        Some(Packet::Rests { group, term, index }) => node.rest_taken(from, group, term, index),
+        Some(Packet::Rest { group, term, index, word }) => {
+            let word = word.map(|(chain, root)| Word { chain, root });
+            node.rest_offered(group_of(group), Spot { term, leader: u64::from(from.0), index }, word);
+        }
+        Some(Packet::Rests { group, term, index, agrees }) => {
+            node.rest_taken(from, group_of(group), term, index, agrees);
+        }
         Some(Packet::Wake { group }) => {
             if let Some(replica) = node.replica(group_of(group))
                 && replica.core.is_member(u64::from(from.0))
@@ -110,6 +109,12 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         });
     }
     let Some(replica) = node.replica(group) else { return Ok(Answer::Unknown) };
+    if replica.is_asleep() {
+        if let Some(answer) = node.answer_asleep(&replica, from, &ask) {
+            return Ok(answer);
+        }
+        node.rouse(&replica).await;
+    }
     let Some(raft) = replica.running() else {
         let why = replica.core.halted().unwrap_or_default();
         return Ok(if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } });
@@ -145,14 +150,14 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
 }
 
 /// The spot at which a replica would rest to which a leader has nothing more to say than this.
-fn known_at(ask: &Ask) -> Option<Spot> {
+pub(super) fn known_at(ask: &Ask) -> Option<Spot> {
     let Ask::Append { vote, prev: Some(prev), entries, commit: Some(commit) } = ask else { return None };
     let nothing = entries.is_empty() && prev.index == commit.index;
     nothing.then_some(Spot { term: vote.term, leader: vote.node, index: commit.index })
 }
 
 /// The answer of who still has a leader.
-fn refused(replica: &Replica) -> Answer {
+pub(super) fn refused(replica: &Replica) -> Answer {
     let log = &replica.core.log;
     match log.vote() {
         Some(vote) => Answer::Voted { vote: vote.into(), granted: false, last: None },

@@ -54,6 +54,11 @@ impl Danger {
         Some(self.deadly.load(Ordering::Relaxed)).filter(|index| *index != NONE)
     }
 
+    /// May the process have died of something that is not applied yet?
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.deadly().is_some() || self.alone.lock().is_some()
+    }
+
     /// Nobody waits any more.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);

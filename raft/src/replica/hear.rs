@@ -9,6 +9,7 @@ use pando_abi::NodeId;
 
 use crate::attest::{Finding, Word};
 use crate::codec::wire::Packet;
+use crate::entry::GroupId;
 
 use super::{Core, Notice};
 
@@ -26,7 +27,7 @@ impl Core {
     fn lacks_words(&self, agreed: u64) -> bool {
         let (_, voters) = self.others();
         let heard = self.heard.lock();
-        let silent = |node: &u64| !heard.words.has_spoken(agreed, *node) && !self.link.is_down(NodeId(*node as u32));
+        let silent = |node: &u64| heard.words.word(agreed, *node).is_none() && !self.link.is_down(NodeId(*node as u32));
         let knows = |node: &u64| heard.aware.contains_key(node);
         voters.iter().any(|node| silent(node) && !knows(node)) || heard.minority.keys().any(|node| !knows(node))
     }
@@ -43,17 +44,73 @@ impl Core {
 
     /// Says to the others what this replica has, and compares.
     pub(super) fn attest(&self, index: u64, word: Word) {
-        let (others, _) = self.others();
-        let packet = Packet::Attest { group: self.group.0, index, chain: word.chain, root: word.root };
-        for to in others {
-            // Lost words are no harm: a leader that misses some has the replicas compared again.
-            self.link.send(to, &packet, false);
-        }
+        self.tell(index, word);
         self.hear(self.node, index, word);
     }
 
+    /// Says to the others what this replica has.
+    pub(crate) fn tell(&self, index: u64, word: Word) {
+        let (others, _) = self.others();
+        for to in others {
+            // Lost words are no harm: a leader that misses some has the replicas compared again.
+            self.link.send(to, &attested(self.group, index, word), false);
+        }
+    }
+
+    /// What this replica has said that it has there.
+    pub(crate) fn word_at(&self, index: u64) -> Option<Word> {
+        self.heard.lock().words.word(index, self.node)
+    }
+
+    /// Do members have different things there?
+    pub(crate) fn is_disputed(&self, index: u64) -> bool {
+        self.heard.lock().words.is_disputed(index)
+    }
+
+    /// Says what this replica has there, though no entry asks for it: at the end of a log of which all is applied. `None`: it stands
+    /// elsewhere. Blocks as long as the root takes.
+    pub(crate) fn say_at(&self, index: u64) -> Option<Word> {
+        let mut slot = self.slot.lock();
+        if self.halted().is_some() || slot.last.is_none_or(|last| last.index != index) {
+            return None;
+        }
+        if self.agreed.load(Ordering::Relaxed) == index {
+            // It was said there when it was applied, and with another chain than this would be.
+            return self.word_at(index);
+        }
+        let root = slot.machine.batch_end();
+        let mut chain = slot.chain;
+        chain.root(index, root);
+        self.agreed.store(index, Ordering::Relaxed);
+        drop(slot);
+        let word = Word { chain: chain.hash, root };
+        self.hear(self.node, index, word);
+        Some(word)
+    }
+
+    /// Hears what another member has. Who is fenced says so, for that may not have been heard; and who has something else says it, so
+    /// that the other hears of it whoever is wrong.
+    pub(crate) fn listen(&self, from: NodeId, index: u64, word: Word) {
+        let node = u64::from(from.0);
+        if !self.is_member(node) {
+            return;
+        }
+        if self.is_fenced() {
+            self.link.send(from, &self.fence_packet(self.mending().is_some()), false);
+        } else if self.halted().is_none() {
+            let (before, own) = {
+                let heard = self.heard.lock();
+                (heard.words.word(index, node), heard.words.word(index, self.node))
+            };
+            self.hear(node, index, word);
+            if let Some(own) = own.filter(|own| *own != word && before != Some(word)) {
+                self.link.send(from, &attested(self.group, index, own), false);
+            }
+        }
+    }
+
     /// Hears what a replica has at an agreed index.
-    pub(crate) fn hear(&self, from: u64, index: u64, word: Word) {
+    fn hear(&self, from: u64, index: u64, word: Word) {
         let (_, voters) = self.others();
         let mut heard = self.heard.lock();
         for finding in heard.words.hear(index, from, word, &voters) {
@@ -109,4 +166,8 @@ impl Core {
         let changed = (heard.aware.insert(node, rebuilding) == Some(true)) != rebuilding;
         heard.minority.insert(node, why.to_string()).is_none_or(|before| before != why) || changed
     }
+}
+
+fn attested(group: GroupId, index: u64, word: Word) -> Packet {
+    Packet::Attest { group: group.0, index, chain: word.chain, root: word.root }
 }

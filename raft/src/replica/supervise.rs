@@ -4,7 +4,7 @@
 //! 2. A joint configuration that nobody is working on is finished by the leader.
 //! 3. A replica that stops by itself says why.
 //! 4. A replica that rests is looked at when something changes, and not before, but for the comparison that its last entries have
-//!    still to come: that wakes it once.
+//!    still to come: that wakes it once. One that does not lead and rests long is put to sleep.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,9 @@ use pando_abi::NodeId;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{GroupRaft, Lead, Replica, blocking};
+use super::rest::Awake;
+use super::{GroupRaft, Lead, Notice, Replica, blocking};
+use crate::config::{AWAKE_WELL, REST_SOONEST};
 use crate::groups::rest::offer;
 use crate::status::GroupEvent;
 use crate::types::Command;
@@ -27,19 +29,26 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs until the replica ends.
 pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<GroupEvent>, patience: Patience) {
-    let Some(raft) = replica.raft.clone() else { return };
+    let Some(raft) = replica.raft().cloned() else { return };
     let group = replica.core.group;
     let mut metrics = raft.server_metrics();
     let mut told: Option<(u64, u64)> = None;
     let mut idle = Idle { applied: 0, touched: 0, since: Instant::now() };
     loop {
         let look = async {
-            if replica.rest.is_awake() {
-                tokio::time::sleep(LOOK.min(patience.look())).await;
-            } else if replica.leads() && patience.compares(&replica) {
-                _ = tokio::time::timeout(patience.checkpoint, replica.woken.notified()).await;
-            } else {
-                replica.woken.notified().await;
+            match (replica.rest.is_awake(), replica.leads()) {
+                (true, true) => tokio::time::sleep(patience.look()).await,
+                (true, false) => tokio::time::sleep(LOOK).await,
+                (false, true) if patience.compares(&replica) => {
+                    _ = tokio::time::timeout(patience.checkpoint, replica.woken.notified()).await;
+                }
+                (false, false) if !patience.sleep.is_zero() => {
+                    if tokio::time::timeout(patience.sleep, replica.woken.notified()).await.is_err() {
+                        // The node is closing if nobody listens.
+                        let _ = replica.core.notices.send(Notice::Sleep { group });
+                    }
+                }
+                (false, _) => replica.woken.notified().await,
             }
         };
         let ended = tokio::select! {
@@ -60,7 +69,7 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
             let _ = events.send(GroupEvent::Leader { group, leader: NodeId(leader as u32), term: lead.term });
         }
         if lead.state == ServerState::Leader {
-            tidy(&replica, &raft, lead, &mut idle, patience).await;
+            tidy(&replica, &raft, lead, &mut idle, &patience).await;
         } else if lead.state != ServerState::Candidate {
             let core = replica.core.clone();
             let learner = lead.state == ServerState::Learner;
@@ -85,12 +94,14 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
 }
 
 /// How long a leader without work waits.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Before it has its replicas compared.
+    /// Before it has its replicas compared, if it has not come to rest before that.
     pub(crate) checkpoint: Duration,
-    /// Before it rests.
+    /// Before it rests, if few are awake on its node.
     pub(crate) rest: Duration,
+    /// How long one rests that does not lead before it is put to sleep. Zero: it never is.
+    pub(crate) sleep: Duration,
+    pub(crate) awake: Awake,
 }
 
 impl Patience {
@@ -99,9 +110,15 @@ impl Patience {
         !self.checkpoint.is_zero() && replica.core.wants_checkpoint()
     }
 
+    /// Before it rests, now. Zero: it never does.
+    fn rest(&self) -> Duration {
+        let crowd = self.awake.count().div_ceil(AWAKE_WELL).max(1) as u32;
+        (self.rest / crowd).max(REST_SOONEST.min(self.rest))
+    }
+
     /// How often to look whether it is over.
     fn look(&self) -> Duration {
-        if self.rest.is_zero() { LOOK } else { self.rest }
+        if self.rest.is_zero() { LOOK } else { self.rest().min(LOOK) }
     }
 }
 
@@ -112,7 +129,7 @@ struct Idle {
 }
 
 /// What a leader does beside leading.
-async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, patience: Patience) {
+async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, patience: &Patience) {
     if lead.joint
         && let Ok(_mine) = replica.changing.try_lock()
     {
@@ -137,7 +154,7 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
         replica.core.count_comparison();
         // If openraft has ended the next look says so.
         let _ = replica.write_own(raft, Command::Checkpoint, LOOK * 4).await;
-    } else if !patience.rest.is_zero() && idle_for >= patience.rest {
-        offer(replica.core.node, replica, None);
+    } else if !patience.rest.is_zero() && idle_for >= patience.rest() {
+        offer(replica).await;
     }
 }

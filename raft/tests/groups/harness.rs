@@ -336,7 +336,8 @@ pub async fn ends(cluster: &mut Cluster, node: u32) {
 pub async fn comes_back(cluster: &mut Cluster, node: u32) {
     cluster.open(node).await;
     for other in cluster.ids().into_iter().filter(|other| other.0 != node) {
-        cluster.nodes[&other.0].peer_up(NodeId(node));
+        // A node hears of a session before it hears anything in it.
         cluster.nodes[&node].peer_up(other);
+        cluster.nodes[&other.0].peer_up(NodeId(node));
     }
 }

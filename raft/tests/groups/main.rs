@@ -6,6 +6,7 @@ mod members;
 mod poison;
 mod rebuild;
 mod rest;
+mod sleep;
 mod storage;
 
 use std::time::Duration;

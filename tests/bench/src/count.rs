@@ -94,6 +94,7 @@ impl Stage {
             log_file_bytes: 16 << 20,
             heartbeat_ms: 100,
             rest_ms: 1_000,
+            sleep_ms: 30_000,
             kernel: world::KernelTuning::default(),
         };
         let mut world = World::new(&mut dice, nodes, tuning);

@@ -15,6 +15,7 @@ use pando_transport::{Member, PublicKey};
 use tokio::time::sleep;
 
 use super::{
+    check::replicas::is_unread,
     people::{Cast, Client, errno_of},
     world::World,
 };
@@ -210,6 +211,7 @@ pub fn may_wipe(world: &World, at: usize) -> bool {
         }
         for group in kernel.groups().list() {
             let Some(status) = kernel.groups().status(group) else { return false };
+            is_unread(kernel, group, &status);
             let Some((_, voters)) = status.seated else { return false };
             if status.changing || status.leader.is_none() || status.voters != voters || voters.len() < 3 {
                 return false;

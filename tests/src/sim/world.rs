@@ -57,6 +57,8 @@ pub struct Tuning {
     pub heartbeat_ms: u64,
     /// Milliseconds without work after which a group rests; 0: never.
     pub rest_ms: u64,
+    /// Milliseconds at rest after which a replica that does not lead is on the disk alone; 0: never.
+    pub sleep_ms: u64,
     /// The kernel's own.
     pub kernel: KernelTuning,
 }
@@ -72,6 +74,7 @@ impl Tuning {
             log_file_bytes: dice.pick(&[16 << 10, 64 << 10, 1 << 20]),
             heartbeat_ms,
             rest_ms: dice.fork(8).pick(&[0, 60, 200, 1_000]),
+            sleep_ms: dice.fork(9).pick(&[0, 50, 300, 2_000]),
             kernel: KernelTuning::default(),
         }
     }
@@ -294,6 +297,7 @@ impl World {
             fatal: Arc::new(move |why| _ = told.lock().get_or_insert(why)),
             heartbeat: Duration::from_millis(tuning.heartbeat_ms),
             rest_idle: Duration::from_millis(tuning.rest_ms),
+            sleep_idle: Duration::from_millis(tuning.sleep_ms),
             snapshot_every: tuning.snapshot_every,
             log_keep: tuning.log_keep,
             attest_every: tuning.attest_every,

@@ -7,11 +7,11 @@
 //! 4. No replica is fenced, or stops but for a rotten disk or until its module has come, and none calls another one odd; but
 //!    for a group in which a bit has flipped, until it is mended.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use pando_abi::ActorId;
-use pando_kernel::replica::LACKS_MODULE;
-use pando_raft::Role;
+use pando_kernel::{Kernel, replica::LACKS_MODULE};
+use pando_raft::{Role, Status};
 
 use crate::sim::{flips::Flips, world::World};
 
@@ -93,6 +93,9 @@ impl Replicas {
             let Some(kernel) = machine.kernel() else { return Some(format!("{} is not up", machine.id())) };
             for group in kernel.groups().list() {
                 let Some(status) = kernel.groups().status(group) else { continue };
+                if is_unread(kernel, group, &status) {
+                    return Some(format!("{group:.8} sleeps on {}", machine.id()));
+                }
                 if status.leader.is_none() {
                     return Some(format!("{} knows no leader of {group:.8}", machine.id()));
                 }
@@ -109,4 +112,14 @@ impl Replicas {
         }
         None
     }
+}
+
+/// A replica that has slept since its node booted says nothing of its state before somebody asks it: now it is asked.
+pub fn is_unread(kernel: &Arc<Kernel>, group: ActorId, status: &Status) -> bool {
+    let unread = status.asleep && status.seated.is_none();
+    if unread {
+        let asked = kernel.clone();
+        kernel.runtime().spawn(async move { asked.groups().rouse(group).await });
+    }
+    unread
 }
