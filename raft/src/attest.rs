@@ -68,6 +68,15 @@ impl Attestations {
         self.words.get(&index)?.get(&node).copied()
     }
 
+    /// Where these two have said different things last, and what the second one said.
+    pub(crate) fn dispute(&self, node: u64, with: u64) -> Option<(u64, Word)> {
+        let differs = |words: &BTreeMap<u64, Word>| {
+            let (one, other) = (words.get(&node)?, words.get(&with)?);
+            (one != other).then_some(*other)
+        };
+        self.words.iter().rev().find_map(|(index, words)| Some((*index, differs(words)?)))
+    }
+
     /// Do those who have spoken there have different things?
     pub(crate) fn is_disputed(&self, index: u64) -> bool {
         let Some(words) = self.words.get(&index) else { return false };

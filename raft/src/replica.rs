@@ -397,26 +397,41 @@ impl Replica {
     pub(crate) fn started(&self, raft: Option<GroupRaft>) {
         if let Some(raft) = raft {
             raft.runtime_config().tick(false);
-            // There is one, for who starts it has its turn.
-            let raft = self.raft.get_or_init(|| raft);
-            if self.rest.is_awake() {
-                raft.runtime_config().tick(true);
+            // There is none before, for who starts it has its turn.
+            if self.raft.set(raft).is_ok() && self.rest.is_awake() {
+                self.tick();
             }
         }
         self.asleep.store(false, Ordering::Release);
     }
 
-    /// Something is to be done here: it does not rest before that is long over.
+    /// Something is to be done here: it does not rest before that is long over. What is done soon is done without heartbeats: who is
+    /// awake longer is seen to by [`supervise`].
     pub(crate) fn wake(&self) {
         self.touched.fetch_add(1, Ordering::Relaxed);
         if self.rest.wake() {
-            match self.raft.get() {
-                Some(raft) => raft.runtime_config().tick(true),
+            if self.is_asleep() {
                 // The node is closing if nobody listens.
-                None if self.is_asleep() => _ = self.core.notices.send(Notice::Rouse { group: self.core.group }),
-                None => {}
+                let _ = self.core.notices.send(Notice::Rouse { group: self.core.group });
             }
             self.woken.notify_one();
+        }
+    }
+
+    /// The same, and it is for this replica to see to it that somebody leads.
+    pub(crate) fn wake_to_elect(&self) {
+        self.wake();
+        self.tick();
+    }
+
+    /// From now on it shows signs of life and misses those of others, until it rests.
+    pub(crate) fn tick(&self) {
+        if let Some(raft) = self.raft.get() {
+            raft.runtime_config().tick(true);
+            if !self.rest.is_awake() {
+                // It came to rest in this moment.
+                raft.runtime_config().tick(false);
+            }
         }
     }
 
@@ -454,15 +469,17 @@ impl Replica {
 
     /// There is work for a leader: it wakes, and so does who has not heard of one since the boot.
     pub(crate) fn work(&self) {
-        if self.rest.is_fresh() || self.leads() {
-            self.wake();
+        match self.rest.is_fresh() {
+            true => self.wake_to_elect(),
+            false if self.leads() => self.wake(),
+            false => {}
         }
     }
 
     /// The leader that this replica trusts has not answered.
     pub(crate) fn distrust(&self, leader: NodeId) {
         if self.rest.spot().is_some_and(|spot| spot.leader == u64::from(leader.0)) {
-            self.wake();
+            self.wake_to_elect();
         }
     }
 

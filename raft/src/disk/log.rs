@@ -246,6 +246,22 @@ impl GroupLog {
         self.shared.state.lock().last
     }
 
+    /// All of it is committed, says the leader.
+    pub(crate) fn commit_all(&self) {
+        if let Some(last) = self.last() {
+            self.note_committed(last);
+        }
+    }
+
+    fn note_committed(&self, committed: LogId) {
+        let mut state = self.shared.state.lock();
+        if state.committed != Some(committed) {
+            state.committed = Some(committed);
+            let record = encode(&LogIdRecord::from(committed));
+            self.shared.disk.appender.write_lazy(vec![Item::Put(self.shared.region, KEY_COMMITTED.to_vec(), record)]);
+        }
+    }
+
     /// What is on the disk is not kept in memory: nobody will read it for a while.
     pub(crate) fn put_aside(&self) {
         let mut state = self.shared.state.lock();
@@ -374,12 +390,8 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let Some(committed) = committed else { return Ok(()) };
-        let mut state = self.shared.state.lock();
-        if state.committed != Some(committed) {
-            state.committed = Some(committed);
-            let record = encode(&LogIdRecord::from(committed));
-            self.shared.disk.appender.write_lazy(vec![Item::Put(self.shared.region, KEY_COMMITTED.to_vec(), record)]);
+        if let Some(committed) = committed {
+            self.note_committed(committed);
         }
         Ok(())
     }

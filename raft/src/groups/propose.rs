@@ -68,9 +68,11 @@ impl Node {
             let why = replica.core.halted().unwrap_or_default();
             return if replica.core.is_fenced() { Answer::Fenced { why } } else { Answer::Stopped { why } };
         };
-        replica.work();
         let deadline = Instant::now() + timeout;
-        let mut renewed = false;
+        let rested = !replica.rest.is_awake();
+        replica.work();
+        // One that has rested would be refused, and then ask.
+        let mut renewed = rested && replica.confirm_lead(timeout.min(ATTEMPT)).await;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let written = tokio::time::timeout(left, raft.client_write(Command::Entry(entry.clone()))).await;
@@ -258,7 +260,7 @@ impl Search {
         let replica = node.replica(group);
         // One that leads wakes when it writes.
         if let Some(fresh) = replica.as_ref().filter(|replica| replica.rest.is_fresh()) {
-            fresh.wake();
+            fresh.wake_to_elect();
         }
         let mut via: Vec<NodeId> = via.iter().copied().filter(|n| u64::from(n.0) != node.id).collect();
         if let Some(replica) = &replica {

@@ -230,12 +230,12 @@ impl Node {
                     let task = node.clone();
                     node.runtime.spawn(async move {
                         task.rouse(&replica).await;
-                        replica.wake();
+                        replica.wake_to_elect();
                         drop(turn);
                     });
                     continue;
                 }
-                replica.wake();
+                replica.wake_to_elect();
                 woken += 1;
                 if woken % WOKEN_AT_ONCE == 0 {
                     tokio::time::sleep(WAKE_PAUSE).await;

@@ -73,6 +73,8 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
         Some(Packet::Fenced { group, index, why, rebuilding }) => {
             let (group, peer) = (group_of(group), u64::from(from.0));
             let news = node.replica(group).is_some_and(|replica| {
+                // It leads no longer, if it did.
+                replica.distrust(from);
                 replica.core.is_member(peer) && replica.core.note_fenced(peer, index, &why, rebuilding)
             });
             if news {
@@ -123,6 +125,9 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
     let elects = matches!(ask, Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. });
     if elects && replica.joining.load(Ordering::Relaxed) {
         return Ok(Answer::Failed { why: "it is joining still and does not vote".into() });
+    }
+    if elects && replica.core.is_wrong(from) {
+        return Ok(Answer::Failed { why: "what it has is not what a majority has".into() });
     }
     // What it says to a replica that rests there is nothing new.
     let known = known_at(&ask);
@@ -223,7 +228,11 @@ async fn answer(
             Err(why) => Answer::Failed { why },
         }),
         Ask::Join => Ok(Answer::Done),
-        Ask::Lend { least } => Ok(node.lend(replica, raft, from, least).await),
+        Ask::Lend { least } => {
+            // Who asks is fenced.
+            replica.distrust(from);
+            Ok(node.lend(replica, raft, from, least).await)
+        }
         Ask::LentManifest { image, offset } => Ok(node.lent_manifest(replica, image, offset)),
         Ask::LentParts { image, parts } if parts.len() > WANTED_MAX => {
             nonsense(&format!("{} parts of {:.8} asked for at once", parts.len(), pando_abi::ModuleHash(image)))

@@ -31,8 +31,12 @@ use crate::replica::{Core, Replica, Seed};
 use crate::status::GroupEvent;
 use crate::types::term_of;
 
+/// Heartbeats that are left out when a replica has woken, for what wakes most is one entry; and of a follower's longest silence the
+/// part that this may take, for a leader's lease ends at half of it.
+const CALM: u32 = 3;
+
 impl Replica {
-    /// Does its log end there, and follows that leader?
+    /// Does its log end there, and follows that leader? Then all of it is committed.
     pub(super) fn lies_at(&self, spot: Spot) -> bool {
         let log = &self.core.log;
         let follows = log.vote().is_some_and(|vote| {
@@ -40,7 +44,11 @@ impl Replica {
         });
         // Every leader has written an entry of its own term, so what ends in one of that term is what the leader has.
         let ends = log.last().is_some_and(|last| (term_of(&last), last.index) == (spot.term, spot.index));
-        self.is_asleep() && follows && ends
+        let lies = self.is_asleep() && follows && ends;
+        if lies {
+            log.commit_all();
+        }
+        lies
     }
 
     /// May it be on the disk alone, as far as it knows?
@@ -101,6 +109,7 @@ impl Node {
             checkpoint: self.config.checkpoint_idle,
             rest: self.config.rest_idle,
             sleep: self.config.sleep_idle,
+            calm: (self.config.heartbeat * CALM).min(self.config.election_max / CALM),
             awake: self.awake.clone(),
         };
         self.runtime.spawn(supervise(replica.clone(), self.events.clone(), patience));
@@ -117,6 +126,7 @@ impl Node {
             return;
         }
         let log = before.core.log.clone();
+        let (last, vote) = (log.last(), log.vote());
         log.put_aside();
         let rest = Rest::resting(spot, self.awake.clone());
         let core = self.core_of(group, &record, log);
@@ -128,7 +138,8 @@ impl Node {
             return;
         }
         before.end().await;
-        if before.rest.spot() != Some(spot) {
+        let log = &after.core.log;
+        if before.rest.spot() != Some(spot) || (log.last(), log.vote()) != (last, vote) {
             // Something came in the last moment.
             after.wake();
         }

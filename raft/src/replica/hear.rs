@@ -62,6 +62,22 @@ impl Core {
         self.heard.lock().words.word(index, self.node)
     }
 
+    /// Is this member known to be wrong? Then it must not lead, and is told what is right: it may not have heard of it.
+    pub(crate) fn is_wrong(&self, from: NodeId) -> bool {
+        let node = u64::from(from.0);
+        let dispute = {
+            let heard = self.heard.lock();
+            if !heard.minority.contains_key(&node) {
+                return false;
+            }
+            heard.words.dispute(node, self.node)
+        };
+        if let Some((index, own)) = dispute {
+            self.link.send(from, &attested(self.group, index, own), false);
+        }
+        true
+    }
+
     /// Do members have different things there?
     pub(crate) fn is_disputed(&self, index: u64) -> bool {
         self.heard.lock().words.is_disputed(index)

@@ -44,6 +44,8 @@ struct State {
     offer: Option<(Spot, BTreeSet<u64>)>,
     /// Somebody is about to wake it.
     rising: bool,
+    /// How often it has woken.
+    awakenings: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Rest {
     pub(crate) fn new(fresh: bool, awake: Awake) -> Rest {
         let mode = if fresh { Mode::Fresh } else { Mode::Awake };
         awake.0.fetch_add(usize::from(!fresh), Ordering::Relaxed);
-        Rest { state: Mutex::new(State { mode, offer: None, rising: false }), awake }
+        Rest { state: Mutex::new(State { mode, offer: None, rising: false, awakenings: 0 }), awake }
     }
 
     /// Of a replica that rests there.
@@ -73,7 +75,10 @@ impl Rest {
     fn turn(&self, state: &mut State, mode: Mode) -> bool {
         let was = std::mem::replace(&mut state.mode, mode) == Mode::Awake;
         match (was, mode == Mode::Awake) {
-            (false, true) => _ = self.awake.0.fetch_add(1, Ordering::Relaxed),
+            (false, true) => {
+                state.awakenings += 1;
+                self.awake.0.fetch_add(1, Ordering::Relaxed);
+            }
             (true, false) => _ = self.awake.0.fetch_sub(1, Ordering::Relaxed),
             _ => {}
         }
@@ -86,6 +91,12 @@ impl Rest {
 
     pub(crate) fn is_fresh(&self) -> bool {
         self.state.lock().mode == Mode::Fresh
+    }
+
+    /// Which time it is that it is awake. `None`: it is not.
+    pub(crate) fn awakening(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.mode == Mode::Awake).then_some(state.awakenings)
     }
 
     /// Where it rests.

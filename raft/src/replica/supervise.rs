@@ -34,11 +34,14 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
     let mut metrics = raft.server_metrics();
     let mut told: Option<(u64, u64)> = None;
     let mut idle = Idle { applied: 0, touched: 0, since: Instant::now() };
+    let mut waking = Waking { which: None, since: Instant::now(), ticks: false };
     loop {
         let look = async {
             match (replica.rest.is_awake(), replica.leads()) {
-                (true, true) => tokio::time::sleep(patience.look()).await,
-                (true, false) => tokio::time::sleep(LOOK).await,
+                (true, true) if waking.ticks => tokio::time::sleep(patience.look()).await,
+                (true, true) => tokio::time::sleep(patience.look().min(patience.calm)).await,
+                (true, false) if waking.ticks => tokio::time::sleep(LOOK).await,
+                (true, false) => tokio::time::sleep(patience.calm).await,
                 (false, true) if patience.compares(&replica) => {
                     _ = tokio::time::timeout(patience.checkpoint, replica.woken.notified()).await;
                 }
@@ -59,6 +62,7 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
         if ended {
             break;
         }
+        waking.look(&replica, patience.calm);
         let Some(lead) = replica.lead() else { break };
         if let Some(leader) = lead.leader
             && told != Some((leader, lead.term))
@@ -101,6 +105,8 @@ pub(crate) struct Patience {
     pub(crate) rest: Duration,
     /// How long one rests that does not lead before it is put to sleep. Zero: it never is.
     pub(crate) sleep: Duration,
+    /// How long it is awake without heartbeats.
+    pub(crate) calm: Duration,
     pub(crate) awake: Awake,
 }
 
@@ -119,6 +125,27 @@ impl Patience {
     /// How often to look whether it is over.
     fn look(&self) -> Duration {
         if self.rest.is_zero() { LOOK } else { self.rest().min(LOOK) }
+    }
+}
+
+/// A time that a replica is awake.
+struct Waking {
+    which: Option<u64>,
+    since: Instant,
+    /// It shows signs of life.
+    ticks: bool,
+}
+
+impl Waking {
+    fn look(&mut self, replica: &Replica, calm: Duration) {
+        let which = replica.rest.awakening();
+        if which != self.which {
+            *self = Waking { which, since: Instant::now(), ticks: false };
+        }
+        if which.is_some() && !self.ticks && self.since.elapsed() >= calm {
+            replica.tick();
+            self.ticks = true;
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `sleepers` | a child that tells its parent of itself and stays |
 //! | `entries` | a call to a group of three, alone in its entry: all three nodes, and the time that passes meanwhile |
 //! | `commands` | the same with 64 on their way, which share entries |
+//! | `rests` | a person's call to a group of three that rests, and its way back to rest: all three nodes for 400 ms |
+//! | `starts` | the same, and the two that do not lead have slept |
 //!
 //! Owns: a small simulated realm (real kernels, Wasm, log; simulated clocks, wires, disks) and what is asked of it. Does not know who
 //! counts: `tests/instructions.rs` runs it under callgrind, which collects in [`counted_work`] and nowhere else.
@@ -54,6 +56,16 @@ pub fn run(what: &str, many: u64) -> Result<(), String> {
             stage.call("gauge", Calls::of(20 * at_once, at_once).order(), &["tally"]);
             stage.counted("gauge", Calls::of(many, at_once).order(), &["tally"]);
         }
+        "rests" | "starts" => {
+            stage = Stage::tuned(3, 50, if what == "starts" { 100 } else { 30_000 });
+            stage.spawn("tally", 3, Vec::new());
+            let one = |stage: &mut Stage| {
+                stage.call("tally", order(0, 8, 0, &[]), &[]);
+                stage.pass(Duration::from_millis(400));
+            };
+            (0..20).for_each(|_| one(&mut stage));
+            counted_work(&mut || (0..many).for_each(|_| one(&mut stage)));
+        }
         "sleepers" => {
             stage = Stage::new(1);
             stage.spawn("gauge", 0, Vec::new());
@@ -63,7 +75,7 @@ pub fn run(what: &str, many: u64) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "there is nothing called `{what}` to count: messages, spawns, sleepers, entries, commands"
+                "there is nothing called `{what}` to count: messages, spawns, sleepers, entries, commands, rests, starts"
             ));
         }
     }
@@ -86,6 +98,11 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(nodes: u32) -> Stage {
+        Stage::tuned(nodes, 1_000, 30_000)
+    }
+
+    /// Groups rest after so many milliseconds, and sleep after so many more.
+    fn tuned(nodes: u32, rest_ms: u64, sleep_ms: u64) -> Stage {
         let mut dice = Dice::new(1);
         let tuning = Tuning {
             snapshot_every: 4_096,
@@ -93,8 +110,8 @@ impl Stage {
             attest_every: 64,
             log_file_bytes: 16 << 20,
             heartbeat_ms: 100,
-            rest_ms: 1_000,
-            sleep_ms: 30_000,
+            rest_ms,
+            sleep_ms,
             kernel: world::KernelTuning::default(),
         };
         let mut world = World::new(&mut dice, nodes, tuning);

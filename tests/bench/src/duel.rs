@@ -10,6 +10,8 @@ pub struct Effort {
     pub quick: bool,
     /// Counted runs of each side.
     pub runs: usize,
+    /// Groups where there are many of them.
+    pub groups: u64,
     /// Peers are asked too.
     pub peers: bool,
 }

@@ -61,14 +61,15 @@ pub struct Bench {
 }
 
 const USAGE: &str = "\
-usage: pando-bench [--quick] [--alone] [--runs N] [--peers DIR] [--out FILE] [--plots DIR]
-                   [--page FILE] [WORD...]
+usage: pando-bench [--quick] [--alone] [--runs N] [--groups N] [--peers DIR] [--out FILE]
+                   [--plots DIR] [--page FILE] [WORD...]
        pando-bench --grow [NODES...]
 
 Measures what Pando costs on this machine, each time in turn with a peer that does the same work, and prints one table.
   --quick      a smoke run: everything once, and small
   --alone      without peers
   --runs N     counted runs of each side (5)
+  --groups N   groups of the rows `groups` (10,000; quick: 200)
   --peers DIR  the scripts of the peers; or PANDO_PEERS; else ../shared/peers beside the repository
   --out FILE   the same as JSON, with what the machine is
   --plots DIR  curves as SVG: of what was measured, and of cost against size
@@ -117,7 +118,7 @@ struct Files {
 }
 
 fn read(mut args: impl Iterator<Item = String>) -> Result<Option<Orders>, String> {
-    let effort = Effort { quick: false, runs: 0, peers: true };
+    let effort = Effort { quick: false, runs: 0, groups: 0, peers: true };
     let mut orders = Orders { effort, wanted: Vec::new(), scripts: None, files: Files::default() };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("`{arg}` wants a value behind it"));
@@ -128,6 +129,11 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Option<Orders>, String
                 let n = value()?;
                 orders.effort.runs =
                     n.parse().ok().filter(|n| *n > 0).ok_or(format!("`{n}` is not a number of runs"))?;
+            }
+            "--groups" => {
+                let n = value()?;
+                orders.effort.groups =
+                    n.parse().ok().filter(|n| *n > 0).ok_or(format!("`{n}` is not a number of groups"))?;
             }
             "--peers" => orders.scripts = Some(value()?.into()),
             "--plots" => orders.files.plots = Some(value()?.into()),
@@ -140,6 +146,9 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Option<Orders>, String
     }
     if orders.effort.runs == 0 {
         orders.effort.runs = if orders.effort.quick { 1 } else { 5 };
+    }
+    if orders.effort.groups == 0 {
+        orders.effort.groups = if orders.effort.quick { 200 } else { 10_000 };
     }
     Ok(Some(orders))
 }

@@ -35,7 +35,7 @@ pub async fn measure(bench: &mut Bench) {
     if !bench.figures.wants(&["groups"]) {
         return;
     }
-    let groups = if bench.effort.quick { 200 } else { 10_000 };
+    let groups = bench.effort.groups;
     let shown = crate::figures::count(groups);
     let mut realm = Realm::start(3).await;
     let asker = realm.asker();
