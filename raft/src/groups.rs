@@ -47,8 +47,8 @@ impl Groups {
         Box::pin(async move { Ok(Groups { node: Node::open(config, wire, machines).await? }) })
     }
 
-    /// Founds the group. Each voter calls it with the same voters; the smallest one initialises, and if it does not, after some
-    /// seconds the next one. Idempotent.
+    /// Founds the group. Each voter calls it with the same voters; one of them (by the group's id) initialises, and if it does not,
+    /// after some seconds the next one. Idempotent.
     ///
     /// Not for a node that is added later: that one joins.
     pub fn create<'a>(&'a self, group: GroupId, voters: &'a [NodeId]) -> BoxFuture<'a, Result<(), CreateError>> {

@@ -235,7 +235,7 @@ impl Node {
         Ok(log)
     }
 
-    /// Makes the replica here if there is none. With founders: initialises if this node is the smallest, or later if nobody has.
+    /// Makes the replica here if there is none. With founders: initialises if this node is the first, or later if nobody has.
     pub(crate) async fn add(&self, group: GroupId, founders: Option<&[NodeId]>) -> Result<(), CreateError> {
         let founders = match founders {
             Some(voters) => {
@@ -267,12 +267,15 @@ impl Node {
         self.initialise(group, &record, &replica).await.map_err(stopped)
     }
 
-    /// The first founder does, if it was told so when it began: whoever joined waits to be found. It may be gone for good before it
-    /// has; so each other founder does, one after the other and later. All write the same first entry, which is as if one had; and
-    /// what a majority of founders has begun, the others cannot begin anew.
+    /// The first founder does, if it was told so when it began: whoever joined waits to be found. Groups have different first founders,
+    /// so that not one node leads all of them. It may be gone for good before it has; so each other founder does, one after the other
+    /// and later. All write the same first entry, which is as if one had; and what a majority of founders has begun, the others cannot
+    /// begin anew.
     async fn initialise(&self, group: GroupId, record: &GroupRecord, replica: &Replica) -> Result<(), String> {
         let Some(raft) = replica.running().cloned() else { return Ok(()) };
-        let Some(rank) = record.founders.iter().position(|founder| *founder == self.id) else { return Ok(()) };
+        let Some(place) = record.founders.iter().position(|founder| *founder == self.id) else { return Ok(()) };
+        let founders = record.founders.len();
+        let rank = (place + founders - usize::from(group.0[15]) % founders) % founders;
         if raft.is_initialized().await.map_err(|e| e.to_string())? {
             return Ok(());
         }

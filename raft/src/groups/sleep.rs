@@ -95,7 +95,10 @@ impl Node {
         };
         let peers = Peers { group, link: self.link.clone(), notices: core.notices.clone(), disk: self.disk.clone() };
         match Raft::new(self.id, config, peers, core.log.clone(), Replicated { core: core.clone() }).await {
-            Ok(raft) => replica.started(Some(raft)),
+            Ok(raft) => {
+                tracing::debug!(%group, awake = replica.rest.is_awake(), "a replica is started");
+                replica.started(Some(raft));
+            }
             Err(e) => {
                 // This group takes no part; the node and its other groups do.
                 core.halt(&e.to_string(), false);

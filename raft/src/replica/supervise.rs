@@ -27,13 +27,16 @@ use crate::types::Command;
 /// How often a quiet leader looks for work left over.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How often the time between two offers to rest is doubled.
+const OFFERS_MAX: u32 = 5;
+
 /// Runs until the replica ends.
 pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<GroupEvent>, patience: Patience) {
     let Some(raft) = replica.raft().cloned() else { return };
     let group = replica.core.group;
     let mut metrics = raft.server_metrics();
     let mut told: Option<(u64, u64)> = None;
-    let mut idle = Idle { applied: 0, touched: 0, since: Instant::now() };
+    let mut idle = Idle { applied: 0, touched: 0, since: Instant::now(), offers: 0 };
     let mut waking = Waking { which: None, since: Instant::now(), ticks: false };
     loop {
         let look = async {
@@ -153,6 +156,8 @@ struct Idle {
     applied: u64,
     touched: u64,
     since: Instant,
+    /// To rest, since.
+    offers: u32,
 }
 
 /// What a leader does beside leading.
@@ -173,7 +178,7 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
     let applied = replica.core.applied();
     let touched = replica.touched.load(Ordering::Relaxed);
     if (applied, touched) != (idle.applied, idle.touched) {
-        *idle = Idle { applied, touched, since: Instant::now() };
+        *idle = Idle { applied, touched, since: Instant::now(), offers: 0 };
     }
     let idle_for = idle.since.elapsed();
     if patience.compares(replica) && idle_for >= patience.checkpoint {
@@ -181,7 +186,9 @@ async fn tidy(replica: &Replica, raft: &GroupRaft, lead: Lead, idle: &mut Idle, 
         replica.core.count_comparison();
         // If openraft has ended the next look says so.
         let _ = replica.write_own(raft, Command::Checkpoint, LOOK * 4).await;
-    } else if !patience.rest.is_zero() && idle_for >= patience.rest() {
+    } else if !patience.rest.is_zero() && idle_for >= patience.rest() * (1 << idle.offers.min(OFFERS_MAX)) {
+        // If somebody cannot take it, the next one comes later.
+        idle.offers += 1;
         offer(replica).await;
     }
 }
