@@ -51,6 +51,8 @@ pub(crate) async fn offer(replica: &Replica) {
     }
     let others = replica.core.member_nodes();
     for to in &others {
+        // One that is wrong may not have heard of it.
+        _ = replica.core.is_wrong(*to);
         // If it is lost there is another one after a while.
         replica.core.link().send(*to, &offered(replica, spot, word), false);
     }

@@ -156,6 +156,10 @@ impl Net {
             cut.insert((*other, node));
         }
     }
+    /// Nothing gets from one to the other; the way back is open.
+    pub fn deafen(&self, from: u32, to: u32) {
+        self.cut.lock().insert((NodeId(from), NodeId(to)));
+    }
     pub fn heal(&self) {
         self.cut.lock().clear();
     }

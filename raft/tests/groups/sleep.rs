@@ -160,19 +160,24 @@ fn nothing_is_lost_or_refused_when_it_comes_while_replicas_fall_asleep() {
     });
 }
 
+fn compared_at_rest(config: &mut Config) {
+    config.rest_idle = Duration::from_secs(1);
+    config.checkpoint_idle = Duration::ZERO;
+    config.attest_every = 1 << 20;
+}
+
+fn flip(cluster: &Cluster, node: u32, g: GroupId) {
+    cluster.nodes[&node].with_machine(g, |machine| journal(machine).lines[0][0] ^= 4).unwrap();
+}
+
 #[test]
 fn a_bit_that_has_flipped_is_found_when_the_group_comes_to_rest_without_an_entry_for_it() {
-    fn compared_at_rest(config: &mut Config) {
-        config.rest_idle = Duration::from_secs(1);
-        config.checkpoint_idle = Duration::ZERO;
-        config.attest_every = 1 << 20;
-    }
     run(async {
         for sick in ALL {
             let (cluster, g) = Cluster::with_a_group(1..=3, compared_at_rest).await;
             cluster.agree(g, &ALL, 1).await;
             let mut events = cluster.nodes[&sick].watch();
-            cluster.nodes[&sick].with_machine(g, |machine| journal(machine).lines[0][0] ^= 4).unwrap();
+            flip(&cluster, sick, g);
             let fenced = async {
                 loop {
                     if let GroupEvent::Fenced { node, .. } = events.recv().await.unwrap() {
@@ -181,6 +186,40 @@ fn a_bit_that_has_flipped_is_found_when_the_group_comes_to_rest_without_an_entry
                 }
             };
             assert_eq!(tokio::time::timeout(LONG, fenced).await.expect("it is not found"), sick);
+            // If it led, another one does, without anybody asking for it.
+            let others: Vec<u32> = ALL.into_iter().filter(|node| *node != sick).collect();
+            cluster.leader(g, &others).await;
+            put(&cluster.nodes[&others[0]], g, 1).await;
+            cluster.agree(g, &ALL, 2).await;
         }
+    });
+}
+
+#[test]
+fn a_replica_that_another_one_knows_to_be_wrong_is_not_elected_and_hears_so() {
+    run(async {
+        let (mut cluster, g) = Cluster::with_a_group(1..=3, compared_at_rest).await;
+        cluster.agree(g, &ALL, 1).await;
+        let leader = cluster.leader(g, &ALL).await;
+        let [sick, third] = [leader % 3 + 1, (leader + 1) % 3 + 1];
+        cluster.net.deafen(third, sick);
+        flip(&cluster, sick, g);
+        // The leader's word and its own are no majority: it cannot know which is right.
+        eventually("the third to know", || {
+            let status = cluster.nodes[&third].status(g)?;
+            status.fenced_peers.iter().any(|(node, _)| node.0 == sick).then_some(())
+        })
+        .await;
+        assert_eq!(cluster.nodes[&sick].status(g).unwrap().fenced, None);
+        ends(&mut cluster, leader).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let standing = cluster.nodes[&sick].status(g).unwrap();
+        assert_ne!(standing.leader.map(|leader| leader.0), Some(sick), "it was elected");
+        // Once it can hear it is told, and is made anew from the others when there are two.
+        cluster.net.heal();
+        eventually("it to know", || cluster.nodes[&sick].status(g)?.fenced).await;
+        comes_back(&mut cluster, leader).await;
+        put(&cluster.nodes[&third], g, 1).await;
+        cluster.agree(g, &ALL, 2).await;
     });
 }

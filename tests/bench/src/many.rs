@@ -26,6 +26,8 @@ const CALLERS: u64 = 256;
 /// A read from what the node has that is asked.
 const QUERY_HERE: i32 = call_flags::QUERY | call_flags::FINAL;
 const LONG: Duration = Duration::from_secs(120);
+/// After this long without work a replica that does not lead is on the disk alone, or soon will be.
+const SLEEP: Duration = Duration::from_secs(35);
 /// How long an idle realm is watched.
 fn watched(bench: &Bench) -> Duration {
     Duration::from_secs(if bench.effort.quick { 2 } else { 10 })
@@ -52,14 +54,17 @@ pub async fn measure(bench: &mut Bench) {
         vec![groups as f64 / took],
     );
     let watched = watched(bench);
+    if !bench.effort.quick {
+        // Until those sleep that do not lead.
+        tokio::time::sleep(SLEEP).await;
+    }
     let idle = idle(&realm, watched).await;
     let each = (resident(&asker).await - before) / groups as f64;
     let what = format!("memory of each of {shown} groups that nobody asks");
     let kib = ("KiB", Better::Less);
-    bench
-        .figures
-        .alone("groups", &what, kib, Target::None, vec![each / 1_024.0])
-        .note("resident, all three nodes together, with its actor of 64 KiB three times");
+    bench.figures.alone("groups", &what, kib, Target::None, vec![each / 1_024.0]).note(
+        "resident, all three nodes together, with its actor of 64 KiB where it is led; the other two replicas sleep",
+    );
     let mut ra = tokio::task::block_in_place(|| started(bench.peers.ra(), groups));
     let theirs = tokio::task::block_in_place(|| their_idle(&mut ra, watched));
     let duel_idle = crate::duel::Duel { ours: vec![idle], theirs: theirs.map(|part| vec![part]) };
