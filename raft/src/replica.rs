@@ -251,12 +251,14 @@ impl Core {
         (vote.committed && vote.leader_id.voted_for == self.node).then_some(vote.leader_id.term)
     }
 
-    /// This replica does not lead: tells the machine, unless that changed meanwhile. Blocks.
-    pub(crate) fn follow(&self, term: u64, learner: bool) {
+    /// This replica does not lead: tells the machine, unless that changed meanwhile. Does it know now? Blocks.
+    pub(crate) fn follow(&self, term: u64, learner: bool) -> bool {
         let mut slot = self.slot.lock();
-        if learner || self.leads().is_none() {
+        let follows = learner || self.leads().is_none();
+        if follows {
             slot.tell(false, term);
         }
+        follows
     }
 
     /// It has ended while it led: tells the machine. Blocks.

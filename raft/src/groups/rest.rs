@@ -125,6 +125,10 @@ impl Node {
     fn rest_taken_up(&self, replica: &Replica, spot: Spot, agrees: bool) {
         let (group, to) = (replica.core.group.0, NodeId(spot.leader as u32));
         let answer = if follows(replica, spot) && !self.link.is_down(to) {
+            if replica.is_asleep() {
+                // A leader that rests has applied all of it.
+                replica.core.log.commit_all();
+            }
             replica.rest_at(spot);
             Packet::Rests { group, term: spot.term, index: spot.index, agrees }
         } else {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! 1. What sleeps stands behind its vote and its log: it answers nothing that they do not say.
-//! 2. Who was fenced, joins, may die of an entry or has nothing on the disk never sleeps.
+//! 2. Who was fenced, knows of another one that is wrong, joins, may die of an entry or has nothing on the disk never sleeps.
 //! 3. One at a time starts or ends a replica. Whoever asks meanwhile waits.
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::types::term_of;
 const CALM: u32 = 3;
 
 impl Replica {
-    /// Does its log end there, and follows that leader? Then all of it is committed.
+    /// Does its log end there, and follows that leader?
     pub(super) fn lies_at(&self, spot: Spot) -> bool {
         let log = &self.core.log;
         let follows = log.vote().is_some_and(|vote| {
@@ -44,17 +44,13 @@ impl Replica {
         });
         // Every leader has written an entry of its own term, so what ends in one of that term is what the leader has.
         let ends = log.last().is_some_and(|last| (term_of(&last), last.index) == (spot.term, spot.index));
-        let lies = self.is_asleep() && follows && ends;
-        if lies {
-            log.commit_all();
-        }
-        lies
+        self.is_asleep() && follows && ends
     }
 
     /// May it be on the disk alone, as far as it knows?
     fn may_sleep(&self) -> bool {
         let core = &self.core;
-        let odd = core.halted().is_some() || core.mending().is_some() || self.joining.load(Ordering::Relaxed);
+        let odd = core.halted().is_some() || core.is_uneasy() || self.joining.load(Ordering::Relaxed);
         let dangerous = core.danger.is_awaited() || core.log.has_skips();
         !odd && !dangerous && core.log.vote().is_some() && core.log.last().is_some()
     }
@@ -157,6 +153,7 @@ impl Node {
                 if !speaks || !replica.lies_at(spot) {
                     return None;
                 }
+                replica.core.log.commit_all();
                 replica.rest_at(spot);
                 Some(Answer::Appended)
             }

@@ -78,6 +78,12 @@ impl Core {
         true
     }
 
+    /// It has not been seen to agree since it was fenced, or knows of others that do not.
+    pub(crate) fn is_uneasy(&self) -> bool {
+        let heard = self.heard.lock();
+        self.mending().is_some() || heard.split || !heard.minority.is_empty()
+    }
+
     /// Do members have different things there?
     pub(crate) fn is_disputed(&self, index: u64) -> bool {
         self.heard.lock().words.is_disputed(index)

@@ -36,6 +36,8 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
     let group = replica.core.group;
     let mut metrics = raft.server_metrics();
     let mut told: Option<(u64, u64)> = None;
+    // The term in which the machine knows that this replica follows, and whether as a learner.
+    let mut follows: Option<(u64, bool)> = None;
     let mut idle = Idle { applied: 0, touched: 0, since: Instant::now(), offers: 0 };
     let mut waking = Waking { which: None, since: Instant::now(), ticks: false };
     loop {
@@ -75,13 +77,20 @@ pub(crate) async fn supervise(replica: Arc<Replica>, events: broadcast::Sender<G
             // Nobody may be watching.
             let _ = events.send(GroupEvent::Leader { group, leader: NodeId(leader as u32), term: lead.term });
         }
-        if lead.state == ServerState::Leader {
-            tidy(&replica, &raft, lead, &mut idle, &patience).await;
-        } else if lead.state != ServerState::Candidate {
-            let core = replica.core.clone();
-            let learner = lead.state == ServerState::Learner;
-            if let Err(e) = blocking(move || core.follow(lead.term, learner)).await {
-                replica.core.halt(&e.to_string(), false);
+        let learner = lead.state == ServerState::Learner;
+        match lead.state {
+            ServerState::Leader => {
+                follows = None;
+                tidy(&replica, &raft, lead, &mut idle, &patience).await;
+            }
+            ServerState::Candidate => {}
+            _ if follows == Some((lead.term, learner)) => {}
+            _ => {
+                let core = replica.core.clone();
+                match blocking(move || core.follow(lead.term, learner)).await {
+                    Ok(told) => follows = told.then_some((lead.term, learner)),
+                    Err(e) => replica.core.halt(&e.to_string(), false),
+                }
             }
         }
     }
