@@ -290,6 +290,10 @@ pub(super) async fn interface(kernel: &Arc<Kernel>, target: &str) -> Result<Repl
 
 pub(super) async fn inspect(kernel: &Arc<Kernel>, target: &str) -> Result<Reply, Refusal> {
     let address = find(kernel, target)?;
+    if address.home == Home::Group {
+        // One that sleeps would have nothing to tell.
+        kernel.groups().rouse(address.id).await;
+    }
     let task = kernel.clone();
     let lines = blocking(move || match address.home {
         Home::Group => inspect_group(&task, address),
