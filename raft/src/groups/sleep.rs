@@ -23,7 +23,7 @@ use crate::codec::record::GroupRecord;
 use crate::codec::wire::{Answer, Ask};
 use crate::disk::log::GroupLog;
 use crate::entry::GroupId;
-use crate::net::peer::Peers;
+use crate::net::peer::{Acked, Peers};
 use crate::replica::apply::Replicated;
 use crate::replica::rest::{Rest, Spot};
 use crate::replica::supervise::{Patience, supervise};
@@ -89,7 +89,8 @@ impl Node {
             true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
             false => self.raft.clone(),
         };
-        let peers = Peers { group, link: self.link.clone(), notices: core.notices.clone(), disk: self.disk.clone() };
+        let (link, notices, disk) = (self.link.clone(), core.notices.clone(), self.disk.clone());
+        let peers = Peers { group, link, notices, disk, acked: Acked::default() };
         match Raft::new(self.id, config, peers, core.log.clone(), Replicated { core: core.clone() }).await {
             Ok(raft) => {
                 tracing::debug!(%group, awake = replica.rest.is_awake(), "a replica is started");

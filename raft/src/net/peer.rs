@@ -5,6 +5,7 @@
 //! 3. A snapshot goes in chunks below a frame, one unanswered at a time, each bounded by that TTL. The receiver says which: what
 //!    it has already is not sent again. While it goes, its files are pinned.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use pando_abi::NodeId;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{AskError, Link};
@@ -40,7 +42,12 @@ pub(crate) struct Peers {
     pub(crate) link: Arc<Link>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) disk: Arc<Disk>,
+    pub(crate) acked: Acked,
 }
+
+/// The last position that each peer acknowledged, and under which leader: on any of the ways to it, for heartbeats go one and
+/// entries another.
+pub(crate) type Acked = Arc<Mutex<BTreeMap<NodeId, (Vote, LogId)>>>;
 
 /// A way to one node.
 pub(crate) struct Peer {
@@ -49,8 +56,7 @@ pub(crate) struct Peer {
     disk: Arc<Disk>,
     notices: mpsc::UnboundedSender<Notice>,
     to: NodeId,
-    /// The last position that the peer acknowledged, and under which leader.
-    acked: Option<(Vote, LogId)>,
+    acked: Acked,
 }
 
 impl RaftNetworkFactory<Types> for Peers {
@@ -62,7 +68,7 @@ impl RaftNetworkFactory<Types> for Peers {
             disk: self.disk.clone(),
             notices: self.notices.clone(),
             to: NodeId(target as u32),
-            acked: None,
+            acked: self.acked.clone(),
         }
     }
 }
@@ -86,14 +92,18 @@ impl Peer {
     }
 
     /// Remembers what the peer has, under this leader.
-    fn acknowledged(&mut self, vote: Vote, last: Option<LogId>) {
-        let before = self.acked.filter(|(under, _)| *under == vote).map(|(_, at)| at);
-        self.acked = last.max(before).map(|at| (vote, at));
+    fn acknowledged(&self, vote: Vote, last: Option<LogId>) {
+        let mut acked = self.acked.lock();
+        let before = acked.get(&self.to).filter(|(under, _)| *under == vote).map(|(_, at)| *at);
+        match last.max(before) {
+            Some(at) => _ = acked.insert(self.to, (vote, at)),
+            None => _ = acked.remove(&self.to),
+        }
     }
 
     /// The peer does not have `prev`. If it had, its disk has lost it: openraft would try for ever in silence.
     fn denied(&self, vote: Vote, prev: LogId) {
-        if self.acked.is_some_and(|(under, at)| under == vote && prev <= at) {
+        if self.acked.lock().get(&self.to).is_some_and(|(under, at)| *under == vote && prev <= *at) {
             let lost = Notice::Lost { group: self.group, node: u64::from(self.to.0), index: prev.index };
             // The node is closing if nobody listens.
             let _ = self.notices.send(lost);

@@ -149,6 +149,15 @@ fn a_torn_tail_of_the_log_is_cut_off_and_the_rest_is_kept() {
 
 #[test]
 fn a_replica_whose_disk_lost_what_it_acknowledged_is_named() {
+    named_after_the_loss(Duration::ZERO);
+}
+
+#[test]
+fn a_replica_whose_disk_lost_what_it_acknowledged_is_named_though_its_group_rested() {
+    named_after_the_loss(Duration::from_secs(3));
+}
+
+fn named_after_the_loss(idle: Duration) {
     run(async {
         let mut cluster = Cluster::start(1..=3, |_| {}).await;
         let g = group(1);
@@ -159,6 +168,7 @@ fn a_replica_whose_disk_lost_what_it_acknowledged_is_named() {
         cluster.agree(g, &[1, 2, 3], 40).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let victim = leader % 3 + 1;
+        tokio::time::sleep(idle).await;
         cluster.close(victim).await;
         tear(&cluster, victim);
         cluster.open(victim).await;
