@@ -84,7 +84,7 @@ pub(crate) struct Core {
     pub(crate) log: GroupLog,
     link: Arc<Link>,
     attest_every: u64,
-    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    notices: mpsc::UnboundedSender<Notice>,
     slot: Mutex<Slot>,
     applied: watch::Sender<u64>,
     /// The last agreed index, and the last index with an entry of the machine.

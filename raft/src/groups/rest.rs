@@ -51,8 +51,7 @@ pub(crate) async fn offer(replica: &Replica) {
     }
     let others = replica.core.member_nodes();
     for to in &others {
-        // One that is wrong may not have heard of it.
-        _ = replica.core.is_wrong(*to);
+        replica.core.correct(*to);
         // If it is lost there is another one after a while.
         replica.core.link().send(*to, &offered(replica, spot, word), false);
     }
@@ -100,10 +99,8 @@ impl Node {
     pub(crate) fn rest_offered(self: &Arc<Self>, group: GroupId, spot: Spot, word: Option<Word>) {
         let Some(replica) = self.replica(group) else { return };
         let index = spot.index;
-        if replica.is_asleep() {
-            return self.rest_taken_up(&replica, spot, false);
-        }
-        let Some(theirs) = word.filter(|_| follows(&replica, spot)) else {
+        // One that sleeps has no state at hand to compare.
+        let Some(theirs) = word.filter(|_| !replica.is_asleep() && follows(&replica, spot)) else {
             return self.rest_taken_up(&replica, spot, false);
         };
         let leader = NodeId(spot.leader as u32);

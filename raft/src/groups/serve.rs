@@ -126,7 +126,8 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
     if elects && replica.joining.load(Ordering::Relaxed) {
         return Ok(Answer::Failed { why: "it is joining still and does not vote".into() });
     }
-    if elects && replica.core.is_wrong(from) {
+    // Who is wrong must not lead.
+    if elects && replica.core.correct(from) {
         return Ok(Answer::Failed { why: "what it has is not what a majority has".into() });
     }
     // What it says to a replica that rests there is nothing new.

@@ -89,7 +89,7 @@ impl Node {
             true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
             false => self.raft.clone(),
         };
-        let (link, notices, disk) = (self.link.clone(), core.notices.clone(), self.disk.clone());
+        let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
         let peers = Peers { group, link, notices, disk, acked: Acked::default() };
         match Raft::new(self.id, config, peers, core.log.clone(), Replicated { core: core.clone() }).await {
             Ok(raft) => {

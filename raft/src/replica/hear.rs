@@ -62,8 +62,8 @@ impl Core {
         self.heard.lock().words.word(index, self.node)
     }
 
-    /// Is this member known to be wrong? Then it must not lead, and is told what is right: it may not have heard of it.
-    pub(crate) fn is_wrong(&self, from: NodeId) -> bool {
+    /// Tells this member what is right if it is known to be wrong, for it may not have heard of it. Was it?
+    pub(crate) fn correct(&self, from: NodeId) -> bool {
         let node = u64::from(from.0);
         let dispute = {
             let heard = self.heard.lock();
