@@ -272,6 +272,17 @@ async fn note_group_events(kernel: Arc<Kernel>) {
                 (group, 1, format!("replicas disagree at {index} and no majority says which is right"))
             }
             Ok(GroupEvent::Stopped { group, why }) => (group, 1, format!("the replica here has stopped: {why}")),
+            Ok(GroupEvent::Removed { group, node }) => {
+                (group, 2, format!("the replica on {node} has forgotten what it promised, and leaves and joins again"))
+            }
+            Ok(GroupEvent::OldCopy { witness, groups }) => {
+                let what = "the disk here is an older copy of the one that this node had";
+                (
+                    ROOT,
+                    1,
+                    format!("{what}, as {witness} knows: its {groups} replicas leave their groups and join again"),
+                )
+            }
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };

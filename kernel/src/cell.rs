@@ -288,7 +288,8 @@ impl Cell {
             replicated: false,
             resumes: supervisor.resumes(),
         };
-        let actor = Actor::new(module, launch::limits(&order.spec), launch::birth(&identity, &order))?;
+        let actor =
+            Actor::new(module, launch::limits(&order.spec), launch::birth(&identity, &order, kernel.incarnation().0))?;
         let process = before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before));
         let (args, handles) = (order.args.clone(), order.handles.clone());
         let order = (!supervisor.is_of_one_life()).then_some(order);

@@ -28,10 +28,10 @@ pub fn priority(spec: &SpawnSpec) -> Priority {
     }
 }
 
-/// What an actor is born with.
-pub fn birth(identity: &Identity, order: &SpawnOrder) -> Birth {
+/// What an actor is born with, in this boot of its node; of a group, which outlives boots, in none.
+pub fn birth(identity: &Identity, order: &SpawnOrder, boot: u64) -> Birth {
     Birth {
-        id: lineage(identity.me.id, identity.generation),
+        id: lineage(identity.me.id, identity.generation, boot),
         home: identity.me,
         parent: order.parent,
         realm: order.realm,
@@ -41,8 +41,10 @@ pub fn birth(identity: &Identity, order: &SpawnOrder) -> Birth {
     }
 }
 
-/// From which the ids of children are derived: another one in each life, so that no child's id comes twice.
-pub fn lineage(id: ActorId, generation: u32) -> ActorId {
+/// From which the ids of children are derived: another one in each life, so that no child's id comes twice. Who asks again for what
+/// has ended with its node gets an actor with the same id, of whose children in the life before groups may be left.
+pub fn lineage(mut id: ActorId, generation: u32, boot: u64) -> ActorId {
+    id.0.iter_mut().zip(boot.to_le_bytes()).for_each(|(byte, of)| *byte ^= of);
     if generation == 0 {
         return id;
     }
@@ -74,6 +76,15 @@ pub fn node_of(spec: &SpawnSpec, own: NodeId) -> NodeId {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_life_of_an_actor_gives_its_children_other_ids() {
+        let id = pando_abi::ActorId([7; 16]);
+        let lives = [(0, 0), (1, 0), (2, 0), (0, 5), (1, 5), (0, 6)].map(|(life, boot)| super::lineage(id, life, boot));
+        let different: std::collections::BTreeSet<_> = lives.into_iter().collect();
+        assert_eq!(different.len(), lives.len());
+        assert_eq!(lives[0], id, "of a group it stays what it was");
+    }
+
     #[test]
     fn the_epoch_names_the_engine_that_is_built_in() {
         let lock = include_str!("../../Cargo.lock");

@@ -248,7 +248,7 @@ impl Replica {
             .port
             .module(hash)
             .map_err(|why| exit(ExitKind::BadModule, fit(hash, why)))
-            .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order)));
+            .and_then(|module| Actor::new(&module, limits, launch::birth(&identity, order, 0)));
         match made {
             Ok(actor) => {
                 let process = before.map_or_else(|| Process::new(identity), |before| Process::again(identity, before));

@@ -11,9 +11,11 @@ use crate::codec::record::{
 };
 use crate::codec::wire::{Answer, Ask, Packet};
 use crate::codec::{decode, encode};
+use crate::disk::promises::{LivesRecord, WitnessRecord, decode_lives, decode_witness};
 use crate::disk::snapshots::form::{Manifest, Meta, PartRow, Place, pack, unpack};
 use crate::entry::Entry;
 use crate::groups::GroupCopy;
+use crate::lives::{Life, Lives, Mark};
 use crate::net::parts::Assembler;
 use crate::types::Membership;
 
@@ -27,6 +29,8 @@ pub fn rows() -> Vec<Row> {
         ("raft log entry", records().iter().map(encode).collect(), read_log_entry),
         ("raft group record", groups(), read_group),
         ("raft fence record", vec![fence()], read_fence),
+        ("what a disk knows of itself", vec![encode(&lives())], |bytes| decode_lives(bytes).is_ok()),
+        ("what a node has told", vec![encode(&witness())], |bytes| decode_witness(bytes).is_ok()),
         ("raft snapshot manifest", vec![encode(&manifest())], read_manifest),
         ("raft snapshot", vec![snapshot()], read_snapshot),
         ("copy of a group", vec![copy().to_bytes().to_vec()], read_copy),
@@ -92,6 +96,8 @@ fn packets() -> Vec<Packet> {
         ask(Ask::Propose { entry: entry(), timeout_ms: 500 }),
         ask(Ask::ChangeMembers { voters: vec![1, 2, 3], learners: vec![4], timeout_ms: 500 }),
         ask(Ask::Seat { index: 12 }),
+        ask(Ask::Readmit),
+        answer(Answer::Removed),
         answer(Answer::Voted { vote: vote(), granted: true, last: Some(at(4)) }),
         answer(Answer::Committed { index: 9, term: 3, outcome: vec![2; 30] }),
         answer(Answer::Fenced { why: "another root".into() }),
@@ -107,6 +113,9 @@ fn packets() -> Vec<Packet> {
         Packet::Attest { group: [6; 16], index: 64, chain: [1; 32], root: [2; 32] },
         Packet::Rest { group: [6; 16], term: 3, index: 64, word: Some(([1; 32], [2; 32])) },
         Packet::Wake { group: [6; 16] },
+        Packet::Lives { lives: lives().lives.0 },
+        Packet::Heard { mark: Mark { life: 7, count: 9 }, known: false },
+        Packet::Forgot { group: [6; 16] },
         Packet::Part { id: 1, part: 1, parts: 3, bytes: vec![8; 64] },
     ]
 }
@@ -153,6 +162,15 @@ fn fence() -> Vec<u8> {
         mended: true,
         members: vec![1, 2, 3],
     })
+}
+
+fn lives() -> LivesRecord {
+    let life = |life, count, lost| Life { last: Mark { life, count }, lost };
+    LivesRecord { lives: Lives(vec![life(7, 9, false), life(8, 40, true), life(9, 41, false)]), old: true }
+}
+
+fn witness() -> WitnessRecord {
+    WitnessRecord { mark: Mark { life: 7, count: 9 }, absent: false }
 }
 
 fn read_fence(bytes: &[u8]) -> bool {

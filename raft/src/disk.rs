@@ -15,6 +15,7 @@ pub(crate) mod appender;
 pub(crate) mod applying;
 mod engine_files;
 pub(crate) mod log;
+pub(crate) mod promises;
 mod reading;
 pub(crate) mod snapshots;
 
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fs4::fs_std::FileExt;
@@ -39,6 +41,7 @@ use crate::files::SystemFiles;
 use appender::{Appender, Item};
 use applying::Applying;
 use engine_files::EngineFiles;
+use promises::Promises;
 use reading::Reading;
 use snapshots::Snapshots;
 use snapshots::kept::Kept;
@@ -64,7 +67,11 @@ pub(crate) struct Disk {
     pub(crate) snapshots: Snapshots,
     pub(crate) applying: Applying,
     fatal: Fatal,
+    /// Locked before `promises`.
     book: Mutex<Book>,
+    promises: Mutex<Promises>,
+    /// Votes or entries were written since this was counted last.
+    pub(crate) promised: AtomicBool,
     lock: Mutex<Option<File>>,
     reading: Reading,
 }
@@ -129,6 +136,8 @@ impl Disk {
         let engine = Arc::new(engine);
         let mut mark = LogBatch::default();
         mark.put(REGION_META, KEY_NODE.to_vec(), encode(&config.node.0)).map_err(|e| failed(&log, e))?;
+        let damaged = |why| OpenError::Damaged { path: dir.clone(), why };
+        let promises = Promises::begin(&engine, config.boot, &mut mark).map_err(damaged)?;
         engine.write(&mut mark, true).map_err(|e| failed(&log, e))?;
         let appender = Appender::start(engine.clone(), config);
         Ok(Disk {
@@ -138,6 +147,8 @@ impl Disk {
             applying,
             fatal: config.fatal.clone(),
             book: Mutex::new(book),
+            promises: Mutex::new(promises),
+            promised: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
             reading: Reading::new(),
         })
@@ -269,6 +280,7 @@ impl Disk {
                 Item::Clean(record.region),
                 Item::Delete(REGION_META, group_key(group)),
                 Item::Delete(REGION_META, fence_key(group)),
+                self.promises.lock().dismiss(group),
                 vote,
             ];
             (self.appender.write(items), record.region)

@@ -3,6 +3,7 @@
 mod copy;
 mod members;
 mod node;
+pub(crate) mod old_copy;
 mod poison;
 mod propose;
 pub(crate) mod rebuild;
@@ -59,6 +60,26 @@ impl Groups {
     /// [`Groups::change_voters`] does it for the nodes it adds. Idempotent.
     pub fn join(&self, group: GroupId) -> BoxFuture<'_, Result<(), CreateError>> {
         Box::pin(self.node.add(group, None))
+    }
+
+    /// The same where the members count on this node already, for it had a replica that its disk has forgotten: takes no part
+    /// before they have taken it out. `via`: nodes that should have one.
+    pub fn rejoin<'a>(&'a self, group: GroupId, via: &'a [NodeId]) -> BoxFuture<'a, Result<(), CreateError>> {
+        Box::pin(self.node.rejoin(group, via))
+    }
+
+    /// Was the disk here found to be an older copy of the one that this node had, and is something left to do about it? Then groups
+    /// that it should have and has not are to be [joined anew](Groups::rejoin), for they may have been forgotten.
+    pub fn is_old_copy(&self) -> bool {
+        self.node.disk.is_old()
+    }
+
+    /// The groups that this node should have are there again. `false`: some are in doubt still.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn is_renewed(&self) -> BoxFuture<'_, std::io::Result<bool>> {
+        Box::pin(self.node.disk.renewed())
     }
 
     /// Proposes, from any node with a replica, and answers when the leader has applied it.
@@ -156,6 +177,7 @@ impl Groups {
     /// There is a session with `peer`: groups that rest are told so.
     pub fn peer_up(&self, peer: NodeId) {
         self.node.link.up(peer);
+        self.node.tell_lives(peer, &self.node.disk.lives());
         self.node.greet(peer);
         self.node.hear_again(peer);
     }

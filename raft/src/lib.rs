@@ -36,6 +36,7 @@ mod entry;
 mod error;
 mod files;
 mod groups;
+mod lives;
 mod machine;
 mod net;
 mod replica;

@@ -42,6 +42,7 @@ use crate::entry::GroupId;
 use crate::groups::rebuild::Loan;
 use crate::machine::Machine;
 use crate::net::Link;
+use crate::net::peer::Acked;
 use crate::status::Status;
 use crate::types::{Command, LogId, StoredMembership, Types};
 use apply::Replicated;
@@ -102,6 +103,8 @@ pub(crate) struct Core {
     /// Whether snapshots may no longer be saved; held while one is.
     saved_last: Mutex<bool>,
     pub(crate) danger: Danger,
+    /// What the others have acknowledged to this replica.
+    pub(crate) acked: Acked,
 }
 
 /// The machine and what is true of it at its last applied entry.
@@ -175,6 +178,7 @@ impl Core {
             mending: Mutex::new(None),
             saved_last: Mutex::new(false),
             danger: Danger::new(seed.place),
+            acked: Acked::default(),
         }
     }
 
@@ -347,6 +351,8 @@ pub(crate) struct Replica {
     /// It joined and does not vote yet, nor stand for election: its log may end before it became a member, and the members
     /// of that time are not those of now.
     pub(crate) joining: AtomicBool,
+    /// It has forgotten what it promised, and takes no part ([`crate::groups::old_copy`]).
+    pub(crate) in_doubt: AtomicBool,
     /// How often somebody asked this replica to join: what was found out before is old then.
     pub(crate) joins: AtomicU64,
     /// The node is ending this replica: what follows is no failure.
@@ -373,6 +379,7 @@ impl Replica {
             starting: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
             joining: AtomicBool::new(joining),
+            in_doubt: AtomicBool::new(false),
             joins: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             incoming: Arc::default(),

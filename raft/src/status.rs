@@ -68,6 +68,8 @@ pub struct Status {
     /// It rests so long that it is on the disk alone, or has been since the node booted: what is told of what was applied is how it
     /// stood when it was put aside, or nothing. Whoever asks something of it starts it.
     pub asleep: bool,
+    /// The disk here has forgotten what the replica promised: it takes no part before the others have taken it out.
+    pub in_doubt: bool,
 }
 
 /// What happens to groups here.
@@ -104,6 +106,20 @@ pub enum GroupEvent {
         group: GroupId,
         /// Whose replica.
         node: NodeId,
+    },
+    /// The leader here has taken a member out whose replica had forgotten what it promised: it may join again.
+    Removed {
+        /// Which group.
+        group: GroupId,
+        /// Whose replica.
+        node: NodeId,
+    },
+    /// The disk here is an older copy of the one that this node had: its replicas leave their groups and join again.
+    OldCopy {
+        /// Who knows more of it than it does.
+        witness: NodeId,
+        /// How many.
+        groups: usize,
     },
     /// Replicas disagree and there is no majority for either side. They go on; a person must look.
     Diverged {

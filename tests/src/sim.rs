@@ -38,6 +38,7 @@ use self::{
         members::{self, Members},
         replicas::Replicas,
     },
+    disk::DiskCopy,
     flips::Flips,
     nemesis::{Nemesis, Weather},
     operator::{Order, may_wipe},
@@ -47,6 +48,10 @@ use self::{
 };
 use crate::dice::Dice;
 
+/// While it storms, how likely a tick is the one whose disk is put back later, in a million.
+const COPY_PPM: u64 = 3_000;
+/// How long everybody must have been well before a disk is put back: what it told until then is known.
+const KNOWN_AFTER: Duration = Duration::from_secs(3);
 /// Ticks between two looks at every replica.
 const LOOK_EVERY: u64 = 5;
 /// Ticks between two looks at everything that is bounded.
@@ -161,6 +166,10 @@ struct Run {
     bounds: Bounds,
     /// A machine with a wiped disk that was started nevertheless, and until when it may try to take part.
     wiping: Option<(usize, Duration)>,
+    /// What the disk of a machine was once, if it is to be that again.
+    old: Option<(usize, DiskCopy)>,
+    /// A purpose of its own: what is drawn for it leaves the rest of a seed as it was.
+    olden: Dice,
     dice: Dice,
     report: Report,
     ticks: u64,
@@ -209,6 +218,8 @@ fn play(options: Options) -> Report {
         members: Members::default(),
         bounds: Bounds::default(),
         wiping: None,
+        old: None,
+        olden: Dice::of(options.seed, 21),
         dice: dice.fork(11),
         report,
         ticks: 0,
@@ -254,6 +265,7 @@ impl Run {
             if let Some(flip) = self.flips.act(&self.world) {
                 self.nemesis.did(&self.world, flip);
             }
+            self.keep_a_copy();
             self.obey();
             self.tick(true)?;
         }
@@ -266,6 +278,7 @@ impl Run {
             .map_err(|why| format!("{why}: {}", members::unsettled(&self.world).unwrap_or_default()))?;
         self.until("all replicas are at one", MEND_MAX, |run| Replicas::apart(&run.world, &run.flips).is_none())
             .map_err(|why| format!("{why}: {}", Replicas::apart(&self.world, &self.flips).unwrap_or_default()))?;
+        self.put_back_a_copy()?;
         let cast = self.board.lock().cast.clone().unwrap_or_default();
         let auditor = client(self, 2_000, dice);
         self.people.spawn(auditor.audit(cast));
@@ -278,6 +291,46 @@ impl Run {
         self.until("nothing is left", MEND_MAX, |run| ends::left(&run.world).is_empty())
             .map_err(|why| format!("{why}: {}", ends::left(&self.world).join(", ")))?;
         Ok(())
+    }
+
+    /// In some seeds the disk of some machine is kept as it is now.
+    fn keep_a_copy(&mut self) {
+        if self.old.is_some() || !self.olden.ppm(COPY_PPM) {
+            return;
+        }
+        let at = self.olden.below(self.world.machines.len() as u64) as usize;
+        let machine = &self.world.machines[at];
+        if !machine.gone && !machine.wiped && !machine.disk.is_hurt() {
+            self.old = Some((at, machine.disk.copy()));
+            self.nemesis.did(&self.world, format!("the disk of {} is copied", self.world.machines[at].id()));
+        }
+    }
+
+    /// The copy of a disk takes its place, and its node comes back with it. Nobody does anything about it.
+    fn put_back_a_copy(&mut self) -> Result<(), String> {
+        let Some((at, copy)) = self.old.take() else { return Ok(()) };
+        let end = self.world.now() + KNOWN_AFTER;
+        while self.world.now() < end {
+            self.tick(false)?;
+        }
+        let machine = &self.world.machines[at];
+        if machine.gone || !machine.is_on() || !may_wipe(&self.world, at) {
+            return Ok(());
+        }
+        let id = machine.id();
+        self.world.crash(at);
+        self.world.machines[at].disk.put_back(&copy);
+        self.world.boot(at);
+        self.nemesis.did(&self.world, format!("{id} boots with the disk that was copied"));
+        self.until("the node with an old disk is a member like before", MEND_MAX, |run| {
+            let kernel = run.world.machines[at].kernel();
+            let renewed = kernel.is_some_and(|kernel| !kernel.groups().is_old_copy());
+            renewed && members::unsettled(&run.world).is_none() && Replicas::apart(&run.world, &run.flips).is_none()
+        })
+        .map_err(|why| {
+            let unsettled = members::unsettled(&self.world).unwrap_or_default();
+            format!("{why}: {unsettled} {}", Replicas::apart(&self.world, &self.flips).unwrap_or_default())
+        })
     }
 
     fn until(&mut self, what: &str, most: Duration, done: impl Fn(&Run) -> bool) -> Result<(), String> {

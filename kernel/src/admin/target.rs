@@ -7,6 +7,9 @@ use pando_admin::Request;
 
 use crate::{node::Kernel, realm::Refusal};
 
+/// Of those that a prefix fits, as many are named.
+const FITS_SHOWN: usize = 4;
+
 /// Finds whom a target means: a name, `n1/7f3a2b10`, `group/7f3a2b10`, or a prefix of an id that fits one only. Who has
 /// ended on this node is found for as long as its end is remembered, if nobody who lives fits: what is asked of it then
 /// says how it ended.
@@ -49,11 +52,12 @@ pub(super) fn find(kernel: &Arc<Kernel>, target: &str) -> Result<Address, Refusa
     match found[..] {
         [one] => Ok(one),
         [] => Err(nothing(kernel, target)),
-        _ => Err(Refusal::new(
-            Errno::NOT_FOUND,
-            format!("`{target}` fits {} actors", found.len()),
-            "write more digits of the id; `ps` shows them",
-        )),
+        _ => {
+            let some: Vec<String> = found.iter().take(FITS_SHOWN).map(Address::to_string).collect();
+            let more = if found.len() > some.len() { ", ..." } else { "" };
+            let text = format!("`{target}` fits {} actors: {}{more}", found.len(), some.join(", "));
+            Err(Refusal::new(Errno::NOT_FOUND, text, "write more digits of the id; `ps` shows them"))
+        }
     }
 }
 

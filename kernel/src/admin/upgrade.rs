@@ -48,7 +48,7 @@ fn unfit(why: String) -> Refusal {
     Refusal::new(
         Errno::BAD_REQUEST,
         format!("the module cannot run here: {why}"),
-        "syscalls/SPEC.md tells what it has to be",
+        "bring it again if no node has it; syscalls/SPEC.md tells what it has to be",
     )
 }
 

@@ -15,6 +15,9 @@ use crate::{
     root::{GroupRecord, Standing},
 };
 
+/// Of a replica that is in doubt.
+const FORGOTTEN: &str = "the disk here has forgotten what was promised on it";
+
 pub(super) fn hello(kernel: &Arc<Kernel>) -> Reply {
     let leader = kernel.groups().status(ROOT).and_then(|s| s.leader);
     let ready = leader.is_some() && kernel.root().read(|root| root.is_founded());
@@ -123,6 +126,7 @@ pub(super) fn group_row(kernel: &Arc<Kernel>, record: &GroupRecord, state: Optio
     let state = state.unwrap_or_else(|| match &status {
         None => "elsewhere".into(),
         Some(Status { rebuilding: Some(why), .. }) => format!("rebuilding here: {why}"),
+        Some(Status { in_doubt: true, .. }) => format!("joining again: {FORGOTTEN}"),
         Some(s) => match (&s.fenced, &s.stopped, s.leader) {
             (Some(why), _, _) => format!("fenced here: {why}"),
             (None, Some(why), _) => format!("stopped here: {why}"),
@@ -369,6 +373,7 @@ fn inspect_group(kernel: &Arc<Kernel>, address: Address) -> Option<Vec<(String, 
                 },
             ),
         ]);
+        lines.extend(status.in_doubt.then(|| line("joining again", FORGOTTEN)));
         lines.extend(status.rebuilding.iter().map(|why| line("rebuilding", format!("here: {why}"))));
         lines.extend(status.rebuilding_peers.iter().map(|(node, why)| line("rebuilding", format!("{node}: {why}"))));
         lines.extend(status.fenced_peers.iter().map(|(node, why)| line("fenced", format!("{node}: {why}"))));

@@ -176,7 +176,7 @@ impl World {
         let identity =
             Identity { me: address, node: address.node, generation: life, replicated: false, resumes: false };
         let birth = Birth {
-            id: crate::launch::lineage(address.id, life),
+            id: crate::launch::lineage(address.id, life, 0),
             home: address,
             parent: Capability::actor(harness(), Rights::CHILD_TO_PARENT),
             realm: None,

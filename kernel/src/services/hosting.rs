@@ -4,6 +4,7 @@
 //! 1. A group is founded only by its founders, and only until its voters have once been changed: what is known here must not
 //!    be older than this boot for that. Whoever comes later joins, and waits to be found.
 //! 2. A replica of a group that goes on is deleted only once the group's leader agrees.
+//! 3. On a disk that is an older copy a group that is missing may have been forgotten: it is neither founded nor just joined.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -31,7 +32,7 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
     let mut stopped = true;
     loop {
         stopped = stopped && !supply(kernel).await;
-        let done = settle(kernel).await && !stopped;
+        let done = settle(kernel).await && is_renewed(kernel).await && !stopped;
         let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
@@ -124,6 +125,21 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
     done
 }
 
+/// If the disk here was found to be an older copy: is nothing left to do about it?
+async fn is_renewed(kernel: &Arc<Kernel>) -> bool {
+    if !kernel.groups().is_old_copy() {
+        return true;
+    }
+    // Only who knows which groups there are knows that none is missing.
+    if !kernel.is_caught_up().await || !settle(kernel).await {
+        return false;
+    }
+    let renewed = kernel.groups().is_renewed().await;
+    renewed
+        .inspect_err(|why| tracing::warn!(%why, "that the disk here is renewed could not be written"))
+        .unwrap_or(false)
+}
+
 /// Makes replicas, some at once: each waits for the disk, which writes for many at once. `false`: not all of them yet.
 async fn host_all(kernel: &Arc<Kernel>, missing: Vec<GroupRecord>) -> bool {
     let (mut tasks, mut done) = (JoinSet::new(), true);
@@ -148,8 +164,9 @@ async fn host(kernel: &Arc<Kernel>, record: &GroupRecord) -> bool {
         tracing::warn!(group = %group, %why, "a replica waits for its module");
         return false;
     }
-    let founder = record.seated_at == 0 && record.voters.contains(&kernel.id().0);
-    let made = match founder {
+    let votes = record.voters.contains(&kernel.id().0);
+    let made = match votes && record.seated_at == 0 {
+        _ if votes && kernel.groups().is_old_copy() => kernel.groups().rejoin(group, &record.holders()).await,
         true if !kernel.is_caught_up().await => return false,
         // It may have been changed while that was found out.
         true if !kernel.root().read(|root| root.group(group).is_some_and(|now| now.seated_at == 0)) => return false,

@@ -11,8 +11,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pando_abi::planted::fail::{Point, pass};
 use pando_abi::{ActorId, NodeId};
-use pando_raft::{Role, Status};
-use tokio::task::JoinSet;
+use pando_raft::{GroupEvent, Role, Status};
+use tokio::{sync::broadcast, task::JoinSet};
 
 use crate::{
     node::Kernel,
@@ -26,6 +26,7 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn work(kernel: &Arc<Kernel>) {
     let mut changes = kernel.root().changes();
+    let mut events = kernel.groups().watch();
     let mut tasks: JoinSet<(ActorId, bool)> = JoinSet::new();
     let mut busy: BTreeSet<ActorId> = BTreeSet::new();
     // Led here since a moment ago, or not finished the last time; at first everything.
@@ -57,6 +58,10 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
                 return;
             },
             () = kernel.leaders().changed() => {}
+            removed = a_removal(&mut events) => match removed {
+                Some(group) => _ = open.insert(group),
+                None => open.extend(kernel.leaders().list()),
+            },
             ended = tasks.join_next(), if !tasks.is_empty() => match ended {
                 Some(Ok((group, done))) => {
                     busy.remove(&group);
@@ -70,6 +75,19 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
                 _ => busy.clear(),
             },
             () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Waits until a member of a group that is led here was taken out without the realm wanting so. `None`: it may have been several.
+async fn a_removal(events: &mut broadcast::Receiver<GroupEvent>) -> Option<ActorId> {
+    loop {
+        match events.recv().await {
+            Ok(GroupEvent::Removed { group, .. }) => return Some(group),
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Lagged(_)) => return None,
+            // The node is stopping, and so is who waits here.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }
@@ -207,6 +225,7 @@ mod tests {
             stopped: None,
             resting: false,
             asleep: false,
+            in_doubt: false,
         }
     }
 

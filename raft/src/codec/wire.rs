@@ -15,9 +15,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::record::{LogIdRecord, LogRecord, VoteRecord};
 use super::{Malformed, decode, encode_into};
 use crate::entry::{Entry, GroupId};
+use crate::lives::{Life, Mark};
 
 /// The version of this encoding.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 /// Bytes of a packet put together from parts.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 << 20;
 
@@ -64,6 +65,19 @@ pub(crate) enum Packet {
     },
     /// To a leader: a member stands elsewhere, or doubts that there is a leader.
     Wake {
+        group: [u8; 16],
+    },
+    /// How far the sender's disk has come: the lives of its node.
+    Lives {
+        lives: Vec<Life>,
+    },
+    /// What the sender has heard of the receiver's disk last, and whether the receiver's lives know it.
+    Heard {
+        mark: Mark,
+        known: bool,
+    },
+    /// To a follower: its replica denies what it acknowledged.
+    Forgot {
         group: [u8; 16],
     },
     /// Part `part` of `parts` of a longer packet.
@@ -126,6 +140,8 @@ pub(crate) enum Ask {
     Join,
     /// May the asker delete its replica?
     Leave,
+    /// The asker's replica has forgotten what it promised: may it take part again?
+    Readmit,
     /// At this index the receiver became a member: does its log reach there? From then on it may vote.
     Seat {
         index: u64,
@@ -187,6 +203,8 @@ pub(crate) enum Answer {
         index: u64,
     },
     Done,
+    /// The asker is no member any more, for certain.
+    Removed,
     /// Ask that one, if known.
     NotLeader {
         leader: Option<u64>,

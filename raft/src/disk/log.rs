@@ -383,6 +383,7 @@ impl RaftLogStorage<Types> for GroupLog {
         if fails(Point::VoteBeforeSave) {
             return Err(io::Error::other("a fail point"));
         }
+        self.shared.disk.promised.store(true, Ordering::Relaxed);
         self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]).await?;
         pass(Point::VoteAfterSave);
         self.shared.state.lock().vote = Some(*vote);
@@ -462,6 +463,7 @@ impl RaftLogStorage<Types> for GroupLog {
             shared.disk.appender.write_lazy(items);
             return Ok(());
         }
+        shared.disk.promised.store(true, Ordering::Relaxed);
         // Queued under the lock, so that appends reach the disk in order.
         shared.disk.appender.write_then(items, Done::Flushed { callback, op, mark: shared.synced.clone() });
         Ok(())

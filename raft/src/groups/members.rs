@@ -48,9 +48,9 @@ const LEAVE_MAX: Duration = Duration::from_secs(5);
 type WriteError = RaftError<crate::types::Types, ClientWriteError<crate::types::Types>>;
 
 /// Who shall be members.
-struct Wanted {
-    voters: BTreeSet<u64>,
-    learners: BTreeSet<u64>,
+pub(super) struct Wanted {
+    pub(super) voters: BTreeSet<u64>,
+    pub(super) learners: BTreeSet<u64>,
 }
 
 impl Wanted {
@@ -97,7 +97,7 @@ impl Node {
     }
 
     /// Makes the members as wanted, if this node leads.
-    async fn change_as_leader(&self, replica: &Arc<Replica>, wanted: &Wanted, timeout: Duration) -> Answer {
+    pub(super) async fn change_as_leader(&self, replica: &Arc<Replica>, wanted: &Wanted, timeout: Duration) -> Answer {
         replica.work();
         let lead = replica.lead();
         let Some(raft) = replica.running().filter(|_| lead.is_some_and(|l| l.leader == Some(self.id))) else {
@@ -135,6 +135,8 @@ impl Node {
                 }
                 Err(why) => return Answer::Failed { why },
             }
+            // What it had as the member that it was once is nothing that it must have now.
+            replica.core.forgive(NodeId(new as u32));
             if let Err(e) = raft.add_learner(new, (), false).await {
                 return refused(e);
             }
@@ -172,12 +174,13 @@ impl Node {
         away.map_or(Answer::Done, |why| Answer::Failed { why })
     }
 
-    /// Those who do not answer now. That there is no session, or none yet, says less: whoever leads may have begun a moment ago.
+    /// Those who do not answer now, or cannot take part. That there is no session, or none yet, says less: whoever leads may have
+    /// begun a moment ago; and that there is an answer says nothing of a node that has lost its disk.
     async fn silent(&self, group: GroupId, nodes: &BTreeSet<u64>) -> Vec<u64> {
         let others = nodes.iter().copied().filter(|node| *node != self.id);
         let answers = futures::future::join_all(others.map(async |node| {
             let answer = self.link.ask(NodeId(node as u32), group, Ask::Join, false, ALIVE_MAX).await;
-            (node, answer.is_ok())
+            (node, answer == Ok(Answer::Done))
         }));
         answers.await.into_iter().filter(|(_, answers)| !answers).map(|(node, _)| node).collect()
     }

@@ -18,9 +18,10 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
+use super::old_copy::{AT_ONCE, MARK_EVERY, Meeting};
 use super::poison::decide;
 use crate::codec::record::{GroupRecord, VoteRecord};
-use crate::codec::wire::{Answer, Ask};
+use crate::codec::wire::{Answer, Ask, Packet};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
@@ -61,6 +62,9 @@ pub(crate) struct Node {
     pub(super) turns: Turns,
     /// How many of the replicas here are awake.
     pub(super) awake: Awake,
+    pub(crate) meeting: Meeting,
+    /// Those that ask whether they may take part again.
+    pub(super) readmitting: Semaphore,
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, OpenError> {
@@ -118,6 +122,10 @@ impl Node {
         let opened = blocking(move || Disk::open(&for_disk)).await;
         let disk = opened.map_err(|source| OpenError::Io { what: "open", path: dir.clone(), source })??;
         let (notices, inbox) = mpsc::unbounded_channel();
+        let found = disk.groups();
+        // Nothing was promised where there is nothing.
+        let known = disk.heard().into_iter().filter(|(_, record)| !found.is_empty() && !record.absent);
+        let meeting = Meeting::with(known.map(|(node, _)| node).filter(|node| *node != config.node).collect());
         let node = Arc::new(Node {
             id: u64::from(config.node.0),
             link: Arc::new(Link::new(wire, config.boot)),
@@ -133,9 +141,12 @@ impl Node {
             replicas: RwLock::default(),
             turns: Turns::default(),
             awake: Awake::default(),
+            meeting,
+            readmitting: Semaphore::new(AT_ONCE),
             config,
         });
-        let found = node.disk.groups();
+        // While the groups are found: whoever is there has compared by then.
+        node.runtime.spawn(Node::meet(Arc::downgrade(&node)));
         let begun = futures::stream::iter(found)
             .map(|(group, record)| {
                 let node = node.clone();
@@ -154,6 +165,7 @@ impl Node {
             node.close().await;
             return Err(OpenError::Damaged { path: dir, why: format!("group {group}: {why}") });
         }
+        node.readmit_all();
         node.wake_fresh(node.config.election_max);
         node.runtime.spawn(keep_house(Arc::downgrade(&node), inbox));
         Ok(node)
@@ -189,7 +201,9 @@ impl Node {
             how.as_ref().filter(|_| record.fenced.is_some()).map_or(&record.founders, |how| &how.members),
         );
         let deadly = core.danger.deadly().is_some() && record.fenced.is_none();
-        let replica = Arc::new(Replica::new(core, Rest::new(fresh, self.awake.clone()), record.joining, None));
+        let replica = Replica::new(core, Rest::new(fresh, self.awake.clone()), record.joining, None);
+        replica.in_doubt.store(self.disk.doubts(group), Ordering::Relaxed);
+        let replica = Arc::new(replica);
         self.replicas.write().insert(group, replica.clone());
         if deadly {
             let _ = self.notices.send(Notice::Deadly { group });
@@ -299,23 +313,28 @@ impl Node {
 
     /// A leader wants this node to have a replica.
     pub(crate) async fn join_for_peer(&self, group: GroupId) -> Result<(), String> {
-        if self.replica(group).is_none() {
-            self.machines.may_join(group)?;
+        match self.replica(group) {
+            None => self.machines.may_join(group)?,
+            Some(replica) if replica.in_doubt.load(Ordering::Relaxed) => return Err("its replica is in doubt".into()),
+            Some(_) => {}
         }
         self.add(group, None).await.map_err(|e| e.to_string())
     }
 
     /// A leader says at which index this node became a member. Once what was applied here reaches there, the replica votes
     /// like any other.
-    pub(crate) async fn seat(&self, replica: &Replica, raft: &GroupRaft, index: u64) -> Result<(), String> {
+    pub(crate) async fn seat(&self, replica: &Replica, index: u64) -> Result<(), String> {
         let applied = replica.core.applied();
         if applied < index {
             return Err(format!("{applied} of {index} is applied here"));
         }
+        if replica.in_doubt.load(Ordering::Relaxed) {
+            return Err("it is not known yet what it has forgotten".into());
+        }
         if replica.joining.load(Ordering::Relaxed) {
             self.disk.seat_group(replica.core.group).await.map_err(|e| e.to_string())?;
             replica.joining.store(false, Ordering::Relaxed);
-            raft.runtime_config().elect(true);
+            self.let_elect(replica);
         }
         Ok(())
     }
@@ -407,12 +426,15 @@ impl Node {
             Notice::Lost { group, node, index } => {
                 let Some(replica) = self.replica(group) else { return };
                 let why = format!(
-                    "its log has lost entries that it had acknowledged, up to index {index}: take it out of the \
-                     voters and let it join again under a new number"
+                    "its log has lost entries that it had acknowledged, up to index {index}; it leaves the members and joins \
+                     again"
                 );
+                let to = NodeId(node as u32);
+                // If it is lost the next denial says it again.
+                self.link.send(to, &Packet::Forgot { group: group.0 }, false);
                 if replica.core.note_fenced(node, u64::MAX, &why, false) {
                     tracing::error!(%group, node, %why, "a replica lost acknowledged entries");
-                    let _ = self.events.send(GroupEvent::Fenced { group, node: NodeId(node as u32), why });
+                    let _ = self.events.send(GroupEvent::Fenced { group, node: to, why });
                 }
             }
             Notice::Rewrite { group } => {
@@ -488,11 +510,17 @@ impl Founding {
 async fn keep_house(node: Weak<Node>, mut inbox: mpsc::UnboundedReceiver<Notice>) {
     let mut purge = tokio::time::interval(Disk::purge_interval());
     purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut marks = tokio::time::interval(MARK_EVERY);
+    marks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             notice = inbox.recv() => {
                 let (Some(notice), Some(node)) = (notice, node.upgrade()) else { return };
                 node.notice(notice).await;
+            }
+            _ = marks.tick() => {
+                let Some(node) = node.upgrade() else { return };
+                node.count_on().await;
             }
             _ = purge.tick() => {
                 let Some(node) = node.upgrade() else { return };

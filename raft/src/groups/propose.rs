@@ -132,8 +132,8 @@ impl Node {
                     None => ProposeError::NoQuorum,
                 });
             }
-            if search.replica.is_none() {
-                // It may have been made meanwhile, and lead: no other node would say so.
+            if search.replica.as_ref().is_none_or(|replica| replica.ending.load(Ordering::Relaxed)) {
+                // Another one may have been made meanwhile, and lead: no other node would say so.
                 search.replica = self.replica(group);
             }
             let Some(target) = search.next() else {
@@ -199,13 +199,15 @@ impl Node {
     /// See [`crate::Groups::linear`].
     pub(crate) async fn linear(&self, group: GroupId, timeout: Duration) -> Result<u64, LinearError> {
         let deadline = Instant::now() + timeout;
-        let replica = self.replica(group).ok_or(LinearError::Unknown)?;
+        let mut replica = self.replica(group).ok_or(LinearError::Unknown)?;
         self.rouse(&replica).await;
-        let mut applied = replica.core.watch_applied();
         let index = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(LinearError::NoQuorum);
+            }
+            if replica.ending.load(Ordering::Relaxed) {
+                replica = self.replica(group).ok_or(LinearError::Unknown)?;
             }
             let Some(raft) = replica.running() else { return Err(halted(&replica)) };
             replica.work();
@@ -225,6 +227,7 @@ impl Node {
                 _ => tokio::time::sleep(left.min(PAUSE)).await,
             }
         };
+        let mut applied = replica.core.watch_applied();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // It may end meanwhile, if this node is to hold the group no longer.

@@ -18,6 +18,7 @@
 //! 3. After the end of a leader's node its followers wake one after the other, so that the first is elected at once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::ServerState;
@@ -97,7 +98,8 @@ fn follows(replica: &Replica, spot: Spot) -> bool {
 impl Node {
     /// A leader says that its group rests, and what it has there.
     pub(crate) fn rest_offered(self: &Arc<Self>, group: GroupId, spot: Spot, word: Option<Word>) {
-        let Some(replica) = self.replica(group) else { return };
+        let there = |replica: &Arc<Replica>| !replica.in_doubt.load(Ordering::Relaxed);
+        let Some(replica) = self.replica(group).filter(there) else { return };
         let index = spot.index;
         // One that sleeps has no state at hand to compare.
         let Some(theirs) = word.filter(|_| !replica.is_asleep() && follows(&replica, spot)) else {

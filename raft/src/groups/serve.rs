@@ -91,6 +91,9 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeId, frame: &[u8]) {
         Some(Packet::Rests { group, term, index, agrees }) => {
             node.rest_taken(from, group_of(group), term, index, agrees);
         }
+        Some(Packet::Lives { lives }) => node.hear_lives(from, lives),
+        Some(Packet::Heard { mark, known }) => node.hear_of_lives(from, mark, known),
+        Some(Packet::Forgot { group }) => node.has_forgotten(group_of(group), from),
         Some(Packet::Wake { group }) => {
             if let Some(replica) = node.replica(group_of(group))
                 && replica.core.is_member(u64::from(from.0))
@@ -110,7 +113,14 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
             Err(why) => Answer::Failed { why },
         });
     }
+    let counts = counts_on_the_disk(&ask);
+    if counts {
+        node.meeting.ends().await;
+    }
     let Some(replica) = node.replica(group) else { return Ok(Answer::Unknown) };
+    if counts && replica.in_doubt.load(Ordering::Relaxed) {
+        return Ok(Answer::Failed { why: "its disk has forgotten what it promised".into() });
+    }
     if replica.is_asleep() {
         if let Some(answer) = node.answer_asleep(&replica, from, &ask) {
             return Ok(answer);
@@ -137,7 +147,7 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         Ask::PreVote { .. } if node.doubts(&replica) => return Ok(refused(&replica)),
         Ask::Vote { .. } | Ask::PreVote { .. } | Ask::Transfer { .. } => true,
         Ask::Manifest { .. } | Ask::Parts { .. } => true,
-        Ask::ReadIndex { .. } | Ask::Leave | Ask::Seat { .. } | Ask::Lend { .. } | Ask::Compare => {
+        Ask::ReadIndex { .. } | Ask::Leave | Ask::Readmit | Ask::Seat { .. } | Ask::Lend { .. } | Ask::Compare => {
             replica.work();
             false
         }
@@ -153,6 +163,19 @@ async fn serve(node: &Arc<Node>, from: NodeId, group: GroupId, ask: Ask) -> Resu
         _ => {}
     }
     answer
+}
+
+/// Is what the answer says good only if the disk remembers what it has promised before?
+fn counts_on_the_disk(ask: &Ask) -> bool {
+    matches!(
+        ask,
+        Ask::Append { .. }
+            | Ask::Vote { .. }
+            | Ask::PreVote { .. }
+            | Ask::Transfer { .. }
+            | Ask::Manifest { .. }
+            | Ask::Parts { .. }
+    )
 }
 
 /// The spot at which a replica would rest to which a leader has nothing more to say than this.
@@ -224,7 +247,8 @@ async fn answer(
             Ok(node.change_for_peer(replica, &voters, &learners, timeout).await)
         }
         Ask::Leave => Ok(node.may_leave(replica, raft, from).await),
-        Ask::Seat { index } => Ok(match node.seat(replica, raft, index).await {
+        Ask::Readmit => Ok(node.readmit_for_peer(replica, from).await),
+        Ask::Seat { index } => Ok(match node.seat(replica, index).await {
             Ok(()) => Answer::Done,
             Err(why) => Answer::Failed { why },
         }),

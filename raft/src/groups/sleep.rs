@@ -23,7 +23,7 @@ use crate::codec::record::GroupRecord;
 use crate::codec::wire::{Answer, Ask};
 use crate::disk::log::GroupLog;
 use crate::entry::GroupId;
-use crate::net::peer::{Acked, Peers};
+use crate::net::peer::Peers;
 use crate::replica::apply::Replicated;
 use crate::replica::rest::{Rest, Spot};
 use crate::replica::supervise::{Patience, supervise};
@@ -85,16 +85,17 @@ impl Node {
         if core.is_fenced() {
             return replica.started(None);
         }
-        let config = match replica.joining.load(Ordering::Relaxed) {
+        let config = match replica.joining.load(Ordering::Relaxed) || !self.meeting.is_over() {
             true => Arc::new(openraft::Config { enable_elect: false, ..(*self.raft).clone() }),
             false => self.raft.clone(),
         };
         let (link, notices, disk) = (self.link.clone(), self.notices.clone(), self.disk.clone());
-        let peers = Peers { group, link, notices, disk, acked: Acked::default() };
+        let peers = Peers { group, link, notices, disk, acked: core.acked.clone() };
         match Raft::new(self.id, config, peers, core.log.clone(), Replicated { core: core.clone() }).await {
             Ok(raft) => {
                 tracing::debug!(%group, awake = replica.rest.is_awake(), "a replica is started");
                 replica.started(Some(raft));
+                self.let_elect(replica);
             }
             Err(e) => {
                 // This group takes no part; the node and its other groups do.

@@ -179,6 +179,14 @@ impl Core {
         }
     }
 
+    /// What a member had before it left, or forgot, is asked of it no more.
+    pub(crate) fn forgive(&self, from: NodeId) {
+        self.acked.lock().remove(&from);
+        let mut heard = self.heard.lock();
+        heard.minority.remove(&u64::from(from.0));
+        heard.aware.remove(&u64::from(from.0));
+    }
+
     /// Notes that another replica is fenced since an index, and whether it is being rebuilt. Is that news?
     pub(crate) fn note_fenced(&self, node: u64, index: u64, why: &str, rebuilding: bool) -> bool {
         let mut heard = self.heard.lock();

@@ -1,6 +1,7 @@
 //! How a replica stands, for whoever asks: its node's services, and people.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
@@ -74,6 +75,7 @@ impl Replica {
             stopped: halted,
             resting: self.rest.spot().is_some(),
             asleep: false,
+            in_doubt: self.in_doubt.load(Ordering::Relaxed),
         };
         if self.is_asleep() {
             // What is in memory is none of its state, though it may be on its way there.

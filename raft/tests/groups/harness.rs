@@ -286,8 +286,11 @@ impl Cluster {
         self.nodes[&node].with_machine(group, |m| journal(m).lines.clone()).unwrap_or_default()
     }
 
-    /// Waits until the nodes have the same lines, `count` of them.
+    /// Waits until the nodes have the same lines, `count` of them. Who sleeps is woken, to be looked at.
     pub async fn agree(&self, group: GroupId, nodes: &[u32], count: usize) -> Vec<Vec<u8>> {
+        for node in nodes {
+            self.nodes[node].rouse(group).await;
+        }
         eventually("the same lines everywhere", || {
             let all: Vec<_> = nodes.iter().map(|n| self.lines(*n, group)).collect();
             let first = all.first()?.clone();

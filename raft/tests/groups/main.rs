@@ -3,6 +3,7 @@
 mod failures;
 mod harness;
 mod members;
+mod old_copy;
 mod poison;
 mod rebuild;
 mod rest;

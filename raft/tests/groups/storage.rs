@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pando_raft::{CopyError, GroupCopy, Groups, Laying, NodeId, OpenError};
+use pando_raft::{CopyError, GroupCopy, GroupEvent, Groups, Laying, NodeId, OpenError};
 
 use crate::harness::{Cluster, End, LONG, Plan, entry, eventually, group, put, run};
 
@@ -148,19 +148,19 @@ fn a_torn_tail_of_the_log_is_cut_off_and_the_rest_is_kept() {
 }
 
 #[test]
-fn a_replica_whose_disk_lost_what_it_acknowledged_is_named() {
-    named_after_the_loss(Duration::ZERO);
+fn a_replica_whose_disk_lost_what_it_acknowledged_is_named_and_brought_up_again() {
+    brought_up_after_the_loss(Duration::ZERO);
 }
 
 #[test]
-fn a_replica_whose_disk_lost_what_it_acknowledged_is_named_though_its_group_rested() {
-    named_after_the_loss(Duration::from_secs(3));
+fn a_replica_whose_disk_lost_what_it_acknowledged_is_named_and_brought_up_again_though_its_group_rested() {
+    brought_up_after_the_loss(Duration::from_secs(3));
 }
 
-fn named_after_the_loss(idle: Duration) {
+fn brought_up_after_the_loss(idle: Duration) {
     run(async {
         let mut cluster = Cluster::start(1..=3, |_| {}).await;
-        let g = group(1);
+        let (g, all) = (group(1), [NodeId(1), NodeId(2), NodeId(3)]);
         cluster.create(g, &[1, 2, 3]).await;
         for seq in 0..40 {
             put(&cluster.nodes[&1], g, seq).await;
@@ -171,22 +171,37 @@ fn named_after_the_loss(idle: Duration) {
         tokio::time::sleep(idle).await;
         cluster.close(victim).await;
         tear(&cluster, victim);
+        let mut events = cluster.nodes[&leader].watch();
         cluster.open(victim).await;
         // Either the leader goes on and names it, or another one was elected and brings it up.
-        let named = eventually("the loss is seen", || {
-            let status = cluster.nodes[&leader].status(g)?;
-            if status.leader != Some(NodeId(leader)) {
-                return Some(None);
+        let mut named = false;
+        eventually("the loss is seen", || {
+            while let Ok(event) = events.try_recv() {
+                match event {
+                    GroupEvent::Fenced { node, why, .. } => {
+                        assert!(node == NodeId(victim) && why.contains("lost"), "{node}: {why}");
+                        named = true;
+                    }
+                    GroupEvent::Removed { node, .. } => assert_eq!(node, NodeId(victim)),
+                    _ => continue,
+                }
+                return Some(());
             }
-            status.fenced_peers.first().cloned().map(Some)
+            let status = cluster.nodes[&leader].status(g)?;
+            (status.leader != Some(NodeId(leader))).then_some(())
         })
         .await;
-        if let Some((node, why)) = named {
-            assert_eq!(node, NodeId(victim));
-            assert!(why.contains("lost"), "{why}");
+        if named {
+            eventually("it is taken out", || {
+                (!cluster.nodes[&leader].status(g)?.voters.contains(&NodeId(victim))).then_some(())
+            })
+            .await;
         }
-        // The others go on.
+        cluster.nodes[&leader].change_voters(g, &all).await.unwrap();
         put(&cluster.nodes[&leader], g, 40).await;
+        cluster.agree(g, &[1, 2, 3], 41).await;
+        let status = cluster.nodes[&leader].status(g).unwrap();
+        assert!(status.fenced_peers.is_empty(), "{status:?}");
     });
 }
 

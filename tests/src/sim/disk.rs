@@ -44,6 +44,9 @@ pub struct DiskFaults {
     pub read_ppm: u64,
 }
 
+/// What a disk had once.
+pub struct DiskCopy(BTreeMap<PathBuf, Vec<u8>>);
+
 /// A disk. Clones are the same disk.
 #[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
@@ -117,6 +120,33 @@ impl SimDisk {
         let mut state = self.0.lock();
         state.files.clear();
         state.names.clear();
+    }
+
+    /// What is safe on it now, as a power cut would leave it.
+    pub fn copy(&self) -> DiskCopy {
+        let state = self.0.lock();
+        let durable = state.files.iter().map(|(path, content)| (path.clone(), content.lock().durable.clone()));
+        DiskCopy(durable.filter(|(_, bytes)| !bytes.is_empty()).collect())
+    }
+
+    /// It is again what it was. Only while its machine is off.
+    ///
+    /// # Panics
+    /// If this machine's own disk fails.
+    pub fn put_back(&self, copy: &DiskCopy) {
+        let mut state = self.0.lock();
+        for path in state.files.keys().filter(|path| is_mirrored(path)) {
+            std::fs::remove_file(path).expect("a file that can be removed");
+        }
+        state.names.clear();
+        let content = |(path, bytes): (&PathBuf, &Vec<u8>)| {
+            if is_mirrored(path) {
+                std::fs::File::create(path).expect("a file that can be made");
+            }
+            let content = Content { bytes: bytes.clone(), durable: bytes.clone(), ..Content::default() };
+            (path.clone(), Arc::new(Mutex::new(content)))
+        };
+        state.files = copy.0.iter().map(content).collect();
     }
 
     /// What goes wrong from now on.

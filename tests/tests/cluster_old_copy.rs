@@ -1,0 +1,89 @@
+//! The disk of a node is put back as it was once, as somebody does who goes back to a snapshot of a machine.
+//!
+//! 1. Not one acknowledged call is lost or doubled, and nobody has to do anything: the oracle is in `pando_tests::load`.
+//! 2. The node keeps its number and counts again, in groups that its old disk had and in those that it has never heard of.
+
+use std::{fs, path::Path, time::Duration};
+
+use pando_abi::NodeId;
+use pando_kernel::Genesis;
+use pando_tests::{
+    Asker, Realm, Spawn,
+    guests::{order, verb},
+    load::Load,
+    until,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CALLERS: usize = 8;
+/// A node has told the others by then how far its disk has come.
+const TOLD: Duration = Duration::from_millis(2_500);
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder that can be read") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => _ = fs::copy(entry.path(), to).expect("a file that can be copied"),
+        }
+    }
+}
+
+async fn go_on(load: &Load, more: u64) {
+    let goal = load.answered() + more;
+    until(&format!("{more} more calls are answered"), PATIENCE, async || (load.answered() >= goal).then_some(())).await;
+}
+
+async fn held_by_all(asker: &Asker, name: &str) {
+    until(&format!("{name} is held by all three again"), PATIENCE, async || {
+        let row = asker.row(name).await?;
+        (row.voters == [1, 2, 3] && row.wanted == row.voters && asker.agrees(name, &[1, 2, 3]).await).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_is_put_back_as_it_was_comes_back_by_itself_and_nothing_is_lost_or_doubled() {
+    let mut realm = Realm::start(3).await;
+    let asker = realm.asker();
+    asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
+    let load = Load::start(&realm, "hits", CALLERS).await;
+    go_on(&load, 200).await;
+    let folder = Genesis::node_dir(realm.data(), NodeId(2));
+    let kept = tempfile::tempdir().expect("a folder");
+    realm.kill(2);
+    copy(&folder, kept.path());
+    realm.boot(&[2]).await;
+    go_on(&load, 300).await;
+    // Of this one the copy knows nothing.
+    asker.spawn(Spawn::guest("tally").replicas(3).name("later")).await;
+    for _ in 0..20 {
+        asker.order("later", order(verb::TALLY, 0, 0, &[]), &[]).await;
+    }
+    go_on(&load, 300).await;
+    tokio::time::sleep(TOLD).await;
+    realm.kill(2);
+    fs::remove_dir_all(&folder).expect("a folder that can be removed");
+    copy(kept.path(), &folder);
+    realm.boot(&[2]).await;
+    go_on(&load, 100).await;
+    for name in ["hits", "later"] {
+        held_by_all(&asker, name).await;
+    }
+    let said = fs::read_to_string(folder.join("node.log")).expect("a log");
+    assert!(said.contains("older copy"), "it was not recognised");
+    // It counts again: with it there is a majority.
+    realm.kill(3);
+    go_on(&load, 100).await;
+    realm.boot(&[3]).await;
+    go_on(&load, 100).await;
+    let toll = load.stop().await;
+    assert_eq!(toll.complaints, Vec::<String>::new(), "{toll:?}");
+    assert_eq!(asker.query("hits", order(verb::TALLY, 0, 0, &[])).await.number() as u64, toll.calls);
+    assert_eq!(asker.query("later", order(verb::TALLY, 0, 0, &[])).await.number(), 20);
+    for name in ["hits", "later"] {
+        held_by_all(&asker, name).await;
+    }
+}
