@@ -30,6 +30,9 @@ pub const READY: Duration = Duration::from_secs(60);
 const STOPPED: Duration = Duration::from_secs(30);
 const LOG_TAIL_BYTES: u64 = 6_000;
 
+/// What the disk of a node held at some time.
+pub struct Kept(TempDir);
+
 /// A realm of processes.
 pub struct Realm {
     genesis: Genesis,
@@ -139,6 +142,29 @@ impl Realm {
         for part in ["raft", "store", "cache"] {
             std::fs::remove_dir_all(self.dir(node).join(part)).expect("a folder that can be removed");
         }
+    }
+
+    /// The disk of a node whose process has ended, as it is.
+    pub fn keep(&self, node: u32) -> Kept {
+        assert!(!self.nodes.contains_key(&node), "n{node} runs");
+        let kept = tempfile::tempdir().expect("a temporary folder");
+        copy(&self.dir(node), kept.path());
+        Kept(kept)
+    }
+
+    /// A node's process has ended: its disk becomes what it was, but for what its log book says.
+    pub fn put_back(&self, node: u32, kept: &Kept) {
+        assert!(!self.nodes.contains_key(&node), "n{node} runs");
+        let (dir, log) = (self.dir(node), "node.log");
+        let said = std::fs::read(dir.join(log)).expect("a log file");
+        std::fs::remove_dir_all(&dir).expect("a folder that can be removed");
+        copy(kept.0.path(), &dir);
+        std::fs::write(dir.join(log), said).expect("a log file");
+    }
+
+    /// What a node has said so far.
+    pub fn said(&self, node: u32) -> String {
+        std::fs::read_to_string(self.dir(node).join("node.log")).expect("a log file")
     }
 
     /// Waits until a process has ended by itself; what it said last.
@@ -277,6 +303,18 @@ impl Drop for Realm {
                 let log = self.dir(node).join("node.log");
                 eprintln!("---- n{node}: the end of its log\n{}", tail(&log));
             }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder that can be read") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => _ = std::fs::copy(from, to).expect("a file that can be copied"),
         }
     }
 }

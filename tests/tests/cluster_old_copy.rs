@@ -3,10 +3,8 @@
 //! 1. Not one acknowledged call is lost or doubled, and nobody has to do anything: the oracle is in `pando_tests::load`.
 //! 2. The node keeps its number and counts again, in groups that its old disk had and in those that it has never heard of.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
-use pando_abi::NodeId;
-use pando_kernel::Genesis;
 use pando_tests::{
     Asker, Realm, Spawn,
     guests::{order, verb},
@@ -18,18 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CALLERS: usize = 8;
 /// A node has told the others by then how far its disk has come.
 const TOLD: Duration = Duration::from_millis(2_500);
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder that can be read") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => _ = fs::copy(entry.path(), to).expect("a file that can be copied"),
-        }
-    }
-}
 
 async fn go_on(load: &Load, more: u64) {
     let goal = load.answered() + more;
@@ -51,10 +37,8 @@ async fn a_node_whose_disk_is_put_back_as_it_was_comes_back_by_itself_and_nothin
     asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
     let load = Load::start(&realm, "hits", CALLERS).await;
     go_on(&load, 200).await;
-    let folder = Genesis::node_dir(realm.data(), NodeId(2));
-    let kept = tempfile::tempdir().expect("a folder");
     realm.kill(2);
-    copy(&folder, kept.path());
+    let kept = realm.keep(2);
     realm.boot(&[2]).await;
     go_on(&load, 300).await;
     // Of this one the copy knows nothing.
@@ -65,15 +49,13 @@ async fn a_node_whose_disk_is_put_back_as_it_was_comes_back_by_itself_and_nothin
     go_on(&load, 300).await;
     tokio::time::sleep(TOLD).await;
     realm.kill(2);
-    fs::remove_dir_all(&folder).expect("a folder that can be removed");
-    copy(kept.path(), &folder);
+    realm.put_back(2, &kept);
     realm.boot(&[2]).await;
     go_on(&load, 100).await;
     for name in ["hits", "later"] {
         held_by_all(&asker, name).await;
     }
-    let said = fs::read_to_string(folder.join("node.log")).expect("a log");
-    assert!(said.contains("older copy"), "it was not recognised");
+    assert!(realm.said(2).contains("older copy"), "it was not recognised");
     // It counts again: with it there is a majority.
     realm.kill(3);
     go_on(&load, 100).await;

@@ -131,13 +131,18 @@ async fn is_renewed(kernel: &Arc<Kernel>) -> bool {
         return true;
     }
     // Only who knows which groups there are knows that none is missing.
-    if !kernel.is_caught_up().await || !settle(kernel).await {
+    if !knows_now(kernel).await || !settle(kernel).await {
         return false;
     }
     let renewed = kernel.groups().is_renewed().await;
     renewed
         .inspect_err(|why| tracing::warn!(%why, "that the disk here is renewed could not be written"))
         .unwrap_or(false)
+}
+
+/// Does this node know what the realm has decided by now, whatever it knew before?
+async fn knows_now(kernel: &Arc<Kernel>) -> bool {
+    kernel.groups().linear(ROOT, AGAIN).await.is_ok()
 }
 
 /// Makes replicas, some at once: each waits for the disk, which writes for many at once. `false`: not all of them yet.
@@ -164,9 +169,11 @@ async fn host(kernel: &Arc<Kernel>, record: &GroupRecord) -> bool {
         tracing::warn!(group = %group, %why, "a replica waits for its module");
         return false;
     }
-    let votes = record.voters.contains(&kernel.id().0);
-    let made = match votes && record.seated_at == 0 {
-        _ if votes && kernel.groups().is_old_copy() => kernel.groups().rejoin(group, &record.holders()).await,
+    let founder = record.seated_at == 0 && record.voters.contains(&kernel.id().0);
+    let made = match founder {
+        // What the old copy said of the group is long past.
+        _ if kernel.groups().is_old_copy() && !knows_now(kernel).await => return false,
+        _ if kernel.groups().is_old_copy() => kernel.groups().rejoin(group, &record.holders()).await,
         true if !kernel.is_caught_up().await => return false,
         // It may have been changed while that was found out.
         true if !kernel.root().read(|root| root.group(group).is_some_and(|now| now.seated_at == 0)) => return false,

@@ -234,7 +234,7 @@ impl Node {
     pub(crate) fn has_forgotten(self: &Arc<Self>, group: GroupId, by: NodeId) {
         let Some(replica) = self.replica(group) else { return };
         let leads = replica.lead().is_some_and(|lead| lead.leader == Some(u64::from(by.0)));
-        if !leads || replica.core.is_fenced() || replica.joining.load(Ordering::Relaxed) || replica.doubt() {
+        if !leads || replica.core.is_fenced() || replica.doubt() {
             return;
         }
         tracing::error!(%group, leader = %by, "the replica here has lost entries that it acknowledged: it leaves and joins again");

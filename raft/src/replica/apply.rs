@@ -100,17 +100,17 @@ impl Core {
                     slot.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }
+            slot.last = Some(entry.log_id);
+            if let Some(responder) = responder {
+                // Whoever hears of this entry must find it applied. They need not wait for the root.
+                self.applied.send_replace(index);
+                responder.send(reply);
+            }
             if agreed {
                 let root = slot.machine.batch_end();
                 slot.chain.root(index, root);
                 self.agreed.store(index, Ordering::Relaxed);
                 words.push((index, Word { chain: slot.chain.hash, root }));
-            }
-            slot.last = Some(entry.log_id);
-            if let Some(responder) = responder {
-                // Whoever hears of this entry must find it applied.
-                self.applied.send_replace(index);
-                responder.send(reply);
             }
             MutexGuard::bump(&mut slot);
         }

@@ -115,12 +115,17 @@ pub struct Plan {
     pub sick: bool,
     pub panics_on: Option<Vec<u8>>,
     pub dies_of: Option<Vec<u8>>,
+    /// It makes no replica because others ask it to.
+    pub reserved: bool,
 }
 
 impl Machines for Plan {
     fn make(&self, _group: GroupId) -> Box<dyn Machine> {
         let plan = self.clone();
         Box::new(Journal { sick: plan.sick, panics_on: plan.panics_on, dies_of: plan.dies_of, ..Journal::default() })
+    }
+    fn may_join(&self, _: GroupId) -> Result<(), String> {
+        if self.reserved { Err("it is not ready for it".into()) } else { Ok(()) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pando_raft::{ChangeError, CreateError, LeaveError, NodeId, Role};
 
-use crate::harness::{Cluster, LONG, entry, eventually, group, put, run};
+use crate::harness::{Cluster, LONG, Plan, entry, eventually, group, put, run};
 
 fn ids(nodes: &[u32]) -> Vec<NodeId> {
     nodes.iter().map(|n| NodeId(*n)).collect()
@@ -253,12 +253,26 @@ fn a_new_voter_that_does_not_answer_is_told_of_soon_and_changes_nothing() {
 
 #[test]
 fn a_change_that_would_leave_no_majority_of_those_who_live_is_refused_and_the_group_goes_on() {
+    refused_without_a_majority(false);
+}
+
+#[test]
+fn a_change_that_would_need_a_node_whose_disk_was_wiped_is_refused_though_the_node_answers() {
+    refused_without_a_majority(true);
+}
+
+fn refused_without_a_majority(wiped: bool) {
     run(async {
         let (mut cluster, g) = Cluster::with_a_group(1..=3, |_| {}).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let away = leader % 3 + 1;
         // Nobody has been told that it is gone, as after a boot of the leader.
         cluster.close(away).await;
+        if wiped {
+            std::fs::remove_dir_all(cluster.folder(away)).unwrap();
+            cluster.plans.insert(away, Plan { reserved: true, ..Plan::default() });
+            cluster.open(away).await;
+        }
         // Two of three go on; one of two would not, and the change could never be finished.
         let refused = cluster.nodes[&leader].change_members_here(g, &ids(&[leader, away]), &[]).await;
         assert!(matches!(&refused, Err(ChangeError::Timeout(why)) if why.contains("no majority")), "{refused:?}");

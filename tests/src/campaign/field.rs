@@ -8,7 +8,11 @@
 //!
 //! 1. What the campaign itself asks goes to the nodes directly: a bad network hides nothing from it.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use pando_abi::NodeId;
 use pando_admin::{Client, Patience, Reply, Request, client::QuicDial, client::origin};
@@ -19,6 +23,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Asker, Realm,
     proxy::{Place, Proxy},
+    realm::Kept,
 };
 
 /// Until a node that was started answers for the realm, with every core busy elsewhere.
@@ -33,6 +38,7 @@ pub struct Field {
     proxy: Proxy,
     nodes: u32,
     frozen: BTreeSet<u32>,
+    kept: BTreeMap<u32, Kept>,
     direct: Client,
 }
 
@@ -46,7 +52,7 @@ impl Field {
         let proxy = Proxy::start(&places, seed).await.expect("the addresses of nodes that have ended are free");
         let direct = direct(&realm, &places);
         realm.boot(&all).await;
-        Field { realm, proxy, nodes, frozen: BTreeSet::new(), direct }
+        Field { realm, proxy, nodes, frozen: BTreeSet::new(), kept: BTreeMap::new(), direct }
     }
 
     /// The realm.
@@ -83,6 +89,20 @@ impl Field {
     pub fn kill(&mut self, node: u32) {
         self.realm.kill(node);
         self.frozen.remove(&node);
+    }
+
+    /// The disk of a node that has ended is kept, or becomes again what was kept. Which of the two?
+    pub fn keep_or_put_back(&mut self, node: u32) -> bool {
+        match self.kept.remove(&node) {
+            Some(kept) => {
+                self.realm.put_back(node, &kept);
+                true
+            }
+            None => {
+                self.kept.insert(node, self.realm.keep(node));
+                false
+            }
+        }
     }
 
     /// Stops the process from running.

@@ -22,6 +22,8 @@ use crate::proxy::{PERSON, Way};
 /// Until every group acknowledges again, once every node answers.
 const GO_ON: Duration = Duration::from_secs(45);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Every node has told the others by then how far its disk has come.
+const TOLD: Duration = Duration::from_millis(2_500);
 
 /// See the module.
 pub struct Nemesis {
@@ -102,7 +104,9 @@ impl Nemesis {
         let victim = match fault {
             Fault::Kill(v) | Fault::Stop(v) | Fault::Freeze(v) | Fault::Isolate(v) => v,
             Fault::Deafen(v) | Fault::Mute(v) | Fault::Sever(v) => v,
-            Fault::Split(_) | Fault::Rough { .. } | Fault::Blackout | Fault::Swizzle(_) => return None,
+            Fault::Split(_) | Fault::Rough { .. } | Fault::Blackout | Fault::OldCopy(_) | Fault::Swizzle(_) => {
+                return None;
+            }
         };
         Some(match *victim {
             Victim::Node(node) => node,
@@ -180,6 +184,12 @@ impl Nemesis {
                     tally.kills += 1;
                 }
                 tally.blackouts += 1;
+            }
+            Fault::OldCopy(node) => {
+                sleep(TOLD).await;
+                field.kill(*node);
+                tally.kills += 1;
+                tally.old_copies += u64::from(field.keep_or_put_back(*node));
             }
             Fault::Swizzle(nodes) => {
                 for node in nodes {

@@ -50,6 +50,8 @@ pub enum Fault {
     },
     /// A power cut of every node at once.
     Blackout,
+    /// A power cut of one node, by itself: its disk is copied, or comes back as it was when it was copied.
+    OldCopy(u32),
     /// Nodes go down one after the other, and come back in another order.
     Swizzle(Vec<u32>),
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Fault {
                 write!(f, "rough {}%/{}%/{jitter_ms}ms{all}", loss / 10, twice / 10)
             }
             Fault::Blackout => write!(f, "blackout"),
+            Fault::OldCopy(node) => write!(f, "old copy n{node}"),
             Fault::Swizzle(nodes) => write!(f, "swizzle {}", list(nodes)),
         }
     }
@@ -171,7 +174,11 @@ impl Iterator for Plan {
     fn next(&mut self) -> Option<Episode> {
         self.number += 1;
         let mut faults = vec![self.fault()];
-        if self.dice.chance(300) {
+        // Those who know that it is old must be there.
+        let alone = self.dice.chance(60);
+        if alone {
+            faults = vec![Fault::OldCopy(self.node())];
+        } else if self.dice.chance(300) {
             let more = if self.dice.chance(500) { self.rough() } else { self.fault() };
             // The network first: what happens to nodes then happens on it.
             let at = if matches!(more, Fault::Rough { .. }) { 0 } else { faults.len() };
@@ -206,7 +213,7 @@ mod tests {
                 kinds.push(discriminant(&fault));
             }
         }
-        assert_eq!(kinds.len(), 11);
+        assert_eq!(kinds.len(), 12);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Tally {
     pub blackouts: u64,
     /// Nodes down one after the other.
     pub swizzles: u64,
+    /// Disks that were put back as they once were.
+    pub old_copies: u64,
 }
 
 /// One episode.
@@ -166,14 +168,14 @@ impl Report {
     pub fn summary(&self) -> String {
         let mut text = String::new();
         let [acked, refused, unknown, reads] = self.counts;
-        let Tally { kills, stops, freezes, cuts, one_way, rough, blackouts, swizzles } = self.tally;
+        let Tally { kills, stops, freezes, cuts, one_way, rough, blackouts, swizzles, old_copies } = self.tally;
         let (gap, group, at) = self.longest;
         let _ = writeln!(
             text,
             "seed {} · {} nodes · {:.1} min · {} episodes\n\
              calls     {acked} acknowledged, {refused} refused, {unknown} unknown, {reads} reads\n\
              in vain   attempts at groups {:?}, at plain actors {:?}\n\
-             faults    {kills} kills, {stops} stops, {freezes} freezes, {cuts} partitions, {one_way} one-way, {rough} rough, {blackouts} blackouts, {swizzles} swizzles\n\
+             faults    {kills} kills, {stops} stops, {freezes} freezes, {cuts} partitions, {one_way} one-way, {rough} rough, {blackouts} blackouts, {swizzles} swizzles, {old_copies} old disks\n\
              packets   {:?}\n\
              leaders   {} changes; longest without an answer {:.1} s ({group}, at {at:.1} s); answers after healing {}",
             self.campaign.seed,
