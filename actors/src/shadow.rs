@@ -214,6 +214,8 @@ impl Shadow {
     /// Feeds the hash of every area, in order. Only pages that changed since the last time are hashed, and the areas that they
     /// are in.
     pub(crate) fn hash_areas(&mut self, module: &Module, out: &mut blake3::Hasher) {
+        // In one piece: of many small ones none is hashed beside another.
+        let mut hashes = Vec::with_capacity(self.areas.len() * blake3::OUT_LEN);
         for n in 0..self.areas.len() {
             let hash = match self.areas[n].hash {
                 Some(hash) => hash,
@@ -223,8 +225,9 @@ impl Shadow {
                     hash
                 }
             };
-            out.update(&hash);
+            hashes.extend_from_slice(&hash);
         }
+        out.update(&hashes);
     }
 
     fn hash_area(&mut self, module: &Module, n: usize) -> [u8; 32] {
