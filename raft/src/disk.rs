@@ -70,6 +70,8 @@ pub(crate) struct Disk {
     /// Locked before `promises`.
     book: Mutex<Book>,
     promises: Mutex<Promises>,
+    /// Held while the record of the disk's lives is changed.
+    counting: tokio::sync::Mutex<()>,
     /// Votes or entries were written since this was counted last.
     pub(crate) promised: AtomicBool,
     lock: Mutex<Option<File>>,
@@ -148,6 +150,7 @@ impl Disk {
             fatal: config.fatal.clone(),
             book: Mutex::new(book),
             promises: Mutex::new(promises),
+            counting: tokio::sync::Mutex::default(),
             promised: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
             reading: Reading::new(),

@@ -34,6 +34,12 @@ pub(crate) struct LivesRecord {
     pub(crate) old: bool,
 }
 
+impl LivesRecord {
+    fn item(&self) -> Item {
+        Item::Put(REGION_META, KEY_LIVES.to_vec(), encode(self))
+    }
+}
+
 /// What a node has told of its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub(crate) struct WitnessRecord {
@@ -106,10 +112,6 @@ impl Promises {
         self.doubts.remove(&group);
         Item::Delete(REGION_META, key_of(PREFIX_DOUBT, group))
     }
-
-    fn lives(&self) -> Item {
-        Item::Put(REGION_META, KEY_LIVES.to_vec(), encode(&self.record))
-    }
 }
 
 impl Disk {
@@ -142,38 +144,43 @@ impl Disk {
 
     /// Counts on, if the disk has promised something since the last time. Did it?
     pub(crate) async fn count_on(&self) -> io::Result<bool> {
-        let write = {
-            let mut promises = self.promises.lock();
-            if !self.promised.swap(false, Ordering::Relaxed) {
-                return Ok(false);
-            }
-            promises.record.lives.step();
-            let item = promises.lives();
-            self.appender.write(vec![item])
-        };
-        write.await.map(|()| true)
+        if !self.promised.swap(false, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let _one = self.counting.lock().await;
+        let mut record = self.promises.lock().record.clone();
+        record.lives.step();
+        let write = self.appender.write(vec![record.item()]);
+        self.keep(record, write).await.map(|()| true)
+    }
+
+    /// From when it is written on, the disk knows this of itself. Nobody is told before: a crash in between would make an old copy of
+    /// a good disk.
+    async fn keep(&self, record: LivesRecord, write: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        write.await?;
+        self.promises.lock().record = record;
+        Ok(())
     }
 
     /// The disk does not know what a node has heard of it: from now on the replicas of all groups here are in doubt. `false`: they
     /// were, or are again what they should be.
     pub(crate) async fn lose(&self, mark: Mark) -> io::Result<bool> {
-        let (news, write) = {
+        let _one = self.counting.lock().await;
+        let mut record = self.promises.lock().record.clone();
+        let news = record.lives.lose(mark);
+        record.old |= news;
+        let mut items = vec![record.item()];
+        let write = {
             let (mut book, mut promises) = (self.book.lock(), self.promises.lock());
-            let news = promises.record.lives.lose(mark);
-            let mut items = Vec::new();
-            if news {
-                promises.record.old = true;
-                for (group, record) in &mut book.groups {
-                    promises.doubts.insert(*group);
-                    items.push(doubt(*group));
-                    record.joining = true;
-                    items.push(Item::Put(REGION_META, group_key(*group), encode(record)));
-                }
+            for (group, of) in book.groups.iter_mut().filter(|_| news) {
+                promises.doubts.insert(*group);
+                items.push(doubt(*group));
+                of.joining = true;
+                items.push(Item::Put(REGION_META, group_key(*group), encode(of)));
             }
-            items.push(promises.lives());
-            (news, self.appender.write(items))
+            self.appender.write(items)
         };
-        write.await.map(|()| news)
+        self.keep(record, write).await.map(|()| news)
     }
 
     /// The same for one group, whether it has a replica here or not yet.
@@ -209,15 +216,16 @@ impl Disk {
 
     /// All that follows from its being an old copy is done, unless groups are left. Is it?
     pub(crate) async fn renewed(&self) -> io::Result<bool> {
-        let write = {
-            let mut promises = self.promises.lock();
-            if !promises.doubts.is_empty() {
-                return Ok(false);
-            }
-            promises.record.old = false;
-            let item = promises.lives();
-            self.appender.write(vec![item])
+        let _one = self.counting.lock().await;
+        let (record, left) = {
+            let promises = self.promises.lock();
+            (promises.record.clone(), !promises.doubts.is_empty())
         };
-        write.await.map(|()| true)
+        if left {
+            return Ok(false);
+        }
+        let record = LivesRecord { old: false, ..record };
+        let write = self.appender.write(vec![record.item()]);
+        self.keep(record, write).await.map(|()| true)
     }
 }
