@@ -391,18 +391,14 @@ fn read_book(engine: &Engine, node: NodeId, dir: &Path) -> Result<Book, OpenErro
     };
     let mut groups = BTreeMap::new();
     let mut bad = None;
-    let (start, end) = ([PREFIX_GROUP], [PREFIX_GROUP + 1]);
-    engine
-        .scan_raw_messages(REGION_META, Some(&start), Some(&end), false, |key, value| {
-            let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
-            match (id, decode::<GroupRecord>("group record", value, 1 << 16)) {
-                (Some(id), Ok(record)) => drop(groups.insert(pando_abi::ActorId(id), record)),
-                (None, _) => bad = Some("a group with a bad id".to_string()),
-                (_, Err(e)) => bad = Some(e.to_string()),
-            }
-            true
-        })
-        .map_err(|e| damaged(e.to_string()))?;
+    promises::scan(engine, PREFIX_GROUP, |id, value| {
+        match (<[u8; 16]>::try_from(id), decode::<GroupRecord>("group record", value, 1 << 16)) {
+            (Ok(id), Ok(record)) => drop(groups.insert(pando_abi::ActorId(id), record)),
+            (Err(_), _) => bad = Some("a group with a bad id".to_string()),
+            (_, Err(e)) => bad = Some(e.to_string()),
+        }
+    })
+    .map_err(damaged)?;
     match bad {
         Some(why) => Err(damaged(why)),
         None => Ok(Book { groups, next }),

@@ -519,6 +519,15 @@ impl Replica {
         self.raft.get()
     }
 
+    /// Ends openraft here for a reason of its own: if it led, the machine lets nothing out any more.
+    pub(crate) async fn end_and_depose(&self) {
+        self.end().await;
+        let core = self.core.clone();
+        if let Err(e) = blocking(move || core.depose()).await {
+            tracing::debug!(group = %self.core.group, %e, "the machine was not told that it no longer leads");
+        }
+    }
+
     /// Ends openraft here.
     pub(crate) async fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);

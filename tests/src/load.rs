@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::{
     Answer, Asker, Realm, Trouble,
     guests::{order, verb},
+    until,
 };
 
 /// How long one attempt is waited for.
@@ -76,6 +77,16 @@ impl Load {
     /// Calls acknowledged so far.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many calls more are acknowledged than now.
+    ///
+    /// # Panics
+    /// If they are not in this time.
+    pub async fn go_on(&self, more: u64, patience: Duration) {
+        let goal = self.answered() + more;
+        let done = async || (self.answered() >= goal).then_some(());
+        until(&format!("{more} more calls are answered"), patience, done).await;
     }
 
     /// Stops the callers, each after the call that it is at, and adds up.

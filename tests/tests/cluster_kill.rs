@@ -27,12 +27,6 @@ async fn group(realm: &Realm) -> Asker {
     asker
 }
 
-/// Waits until so many calls more are acknowledged than now.
-async fn go_on(load: &Load, more: u64) {
-    let goal = load.answered() + more;
-    until(&format!("{more} more calls are answered"), PATIENCE, async || (load.answered() >= goal).then_some(())).await;
-}
-
 /// Nothing is wrong with what callers were told, the group's value says the same, and its replicas agree.
 async fn settled(realm: &Realm, asker: &Asker, toll: &Toll) {
     assert_eq!(toll.complaints, Vec::<String>::new(), "{toll:?}");
@@ -51,7 +45,7 @@ async fn no_acknowledged_call_is_lost_or_doubled_while_leaders_are_killed_under_
     let mut realm = Realm::start(3).await;
     let asker = group(&realm).await;
     let load = Load::start(&realm, "hits", CALLERS).await;
-    go_on(&load, 200).await;
+    load.go_on(200, PATIENCE).await;
     let began = Instant::now();
     let mut kills = 0;
     let mut waits = Vec::new();
@@ -60,11 +54,11 @@ async fn no_acknowledged_call_is_lost_or_doubled_while_leaders_are_killed_under_
         realm.kill(leader);
         let killed = Instant::now();
         kills += 1;
-        go_on(&load, 1).await;
+        load.go_on(1, PATIENCE).await;
         waits.push(killed.elapsed().as_millis());
-        go_on(&load, 200).await;
+        load.go_on(200, PATIENCE).await;
         realm.boot(&[leader]).await;
-        go_on(&load, 200).await;
+        load.go_on(200, PATIENCE).await;
     }
     let toll = load.stop().await;
     eprintln!(
@@ -79,14 +73,14 @@ async fn a_leader_that_was_only_frozen_changes_nothing_when_it_wakes() {
     let realm = Realm::start(3).await;
     let asker = group(&realm).await;
     let load = Load::start(&realm, "hits", 8).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     for _ in 0..2 {
         let leader = asker.leader("hits").await;
         realm.freeze(leader);
         // Others lead, and answer.
-        go_on(&load, 100).await;
+        load.go_on(100, PATIENCE).await;
         realm.thaw(leader);
-        go_on(&load, 100).await;
+        load.go_on(100, PATIENCE).await;
     }
     let toll = load.stop().await;
     settled(&realm, &asker, &toll).await;
@@ -97,14 +91,14 @@ async fn a_follower_that_dies_costs_no_answer() {
     let mut realm = Realm::start(3).await;
     let asker = group(&realm).await;
     let load = Load::start(&realm, "hits", 8).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     let leader = asker.leader("hits").await;
     let follower = (1..=3).find(|node| *node != leader).expect("three nodes");
     realm.kill(follower);
-    go_on(&load, 200).await;
+    load.go_on(200, PATIENCE).await;
     assert_eq!(asker.leader("hits").await, leader, "the leader did not have to change");
     realm.boot(&[follower]).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     let toll = load.stop().await;
     settled(&realm, &asker, &toll).await;
 }

@@ -17,11 +17,6 @@ const CALLERS: usize = 8;
 /// A node has told the others by then how far its disk has come.
 const TOLD: Duration = Duration::from_millis(2_500);
 
-async fn go_on(load: &Load, more: u64) {
-    let goal = load.answered() + more;
-    until(&format!("{more} more calls are answered"), PATIENCE, async || (load.answered() >= goal).then_some(())).await;
-}
-
 async fn held_by_all(asker: &Asker, name: &str) {
     until(&format!("{name} is held by all three again"), PATIENCE, async || {
         let row = asker.row(name).await?;
@@ -36,31 +31,31 @@ async fn a_node_whose_disk_is_put_back_as_it_was_comes_back_by_itself_and_nothin
     let asker = realm.asker();
     asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
     let load = Load::start(&realm, "hits", CALLERS).await;
-    go_on(&load, 200).await;
+    load.go_on(200, PATIENCE).await;
     realm.kill(2);
     let kept = realm.keep(2);
     realm.boot(&[2]).await;
-    go_on(&load, 300).await;
+    load.go_on(300, PATIENCE).await;
     // Of this one the copy knows nothing.
     asker.spawn(Spawn::guest("tally").replicas(3).name("later")).await;
     for _ in 0..20 {
         asker.order("later", order(verb::TALLY, 0, 0, &[]), &[]).await;
     }
-    go_on(&load, 300).await;
+    load.go_on(300, PATIENCE).await;
     tokio::time::sleep(TOLD).await;
     realm.kill(2);
     realm.put_back(2, &kept);
     realm.boot(&[2]).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     for name in ["hits", "later"] {
         held_by_all(&asker, name).await;
     }
     assert!(realm.said(2).contains("older copy"), "it was not recognised");
     // It counts again: with it there is a majority.
     realm.kill(3);
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     realm.boot(&[3]).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     let toll = load.stop().await;
     assert_eq!(toll.complaints, Vec::<String>::new(), "{toll:?}");
     assert_eq!(asker.query("hits", order(verb::TALLY, 0, 0, &[])).await.number() as u64, toll.calls);

@@ -18,11 +18,6 @@ use pando_tests::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn go_on(load: &Load, more: u64) {
-    let goal = load.answered() + more;
-    until(&format!("{more} more calls are answered"), PATIENCE, async || (load.answered() >= goal).then_some(())).await;
-}
-
 /// Asks for other code until it runs.
 async fn insist(asker: &Asker, target: &str, wasm: Vec<u8>) -> Carried {
     loop {
@@ -59,7 +54,7 @@ async fn an_upgrade_under_load_loses_and_doubles_nothing_while_the_leader_is_kil
     let asker = realm.asker();
     asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
     let load = Load::start(&realm, "hits", 12).await;
-    go_on(&load, 100).await;
+    load.go_on(100, PATIENCE).await;
     // In calm first: the answer says how the state came over, and from which index.
     let (carried, index) = asker.try_upgrade("hits", "tally", guests::version("tally", 1)).await.expect("in calm");
     assert_eq!(carried, Carried::Exported { version: 1 });
@@ -70,18 +65,18 @@ async fn an_upgrade_under_load_loses_and_doubles_nothing_while_the_leader_is_kil
         let upgrading = tokio::spawn(async move { insist(&task, "hits", wasm).await });
         tokio::time::sleep(Duration::from_millis(u64::from(n) * 30)).await;
         realm.kill(leader);
-        go_on(&load, 50).await;
+        load.go_on(50, PATIENCE).await;
         realm.boot(&[leader]).await;
         let carried = upgrading.await.expect("the upgrade is done");
         // Its first answer may have died with the leader.
         assert!(matches!(carried, Carried::Exported { version: 1 } | Carried::Already), "{carried:?}");
-        go_on(&load, 50).await;
+        load.go_on(50, PATIENCE).await;
     }
     // Code that traps while it takes over is undone, under load, and its reason is told.
     let refused = asker.try_upgrade("hits", "broken", guests::broken_tally()).await.expect_err("it traps");
     assert_eq!(refused.errno, Errno::REFUSED, "{refused:?}");
     assert!(refused.text.contains("in the new code: `unreachable`"), "{refused:?}");
-    go_on(&load, 50).await;
+    load.go_on(50, PATIENCE).await;
     let toll = load.stop().await;
     assert_eq!(toll.complaints, Vec::<String>::new(), "{toll:?}");
     let value = asker.query("hits", order(verb::TALLY, 0, 0, &[])).await.number();

@@ -77,7 +77,7 @@ pub(crate) fn decode_witness(bytes: &[u8]) -> Result<WitnessRecord, Malformed> {
 }
 
 /// Looks at all keys with this prefix: at what follows it, and the value.
-fn scan(engine: &Engine, prefix: u8, mut look: impl FnMut(&[u8], &[u8])) -> Result<(), String> {
+pub(super) fn scan(engine: &Engine, prefix: u8, mut look: impl FnMut(&[u8], &[u8])) -> Result<(), String> {
     let scanned = engine.scan_raw_messages(REGION_META, Some(&[prefix]), Some(&[prefix + 1]), false, |key, value| {
         look(key.get(1..).unwrap_or_default(), value);
         true
@@ -132,6 +132,11 @@ impl Disk {
     /// What the others have told, by their numbers.
     pub(crate) fn heard(&self) -> BTreeMap<NodeId, WitnessRecord> {
         self.promises.lock().heard.clone()
+    }
+
+    /// What this node has told.
+    pub(crate) fn heard_of(&self, node: NodeId) -> Option<WitnessRecord> {
+        self.promises.lock().heard.get(&node).copied()
     }
 
     /// Keeps what a node has told last. If that is lost in a crash, so is nothing but the knowledge.

@@ -39,7 +39,7 @@ use crate::disk::promises::WitnessRecord;
 use crate::entry::GroupId;
 use crate::error::CreateError;
 use crate::lives::{LIVES_MAX, Life, Lives, Mark};
-use crate::replica::{Replica, blocking};
+use crate::replica::Replica;
 use crate::status::GroupEvent;
 
 /// How often a node counts on while its disk promises something.
@@ -155,7 +155,7 @@ impl Node {
 
     /// A node says how far its disk has come.
     pub(crate) fn hear_lives(&self, from: NodeId, lives: Vec<Life>) {
-        let (lives, before) = (Lives(lives), self.disk.heard().get(&from).copied());
+        let (lives, before) = (Lives(lives), self.disk.heard_of(from));
         let Some(now) = lives.now().filter(|_| lives.0.len() <= LIVES_MAX) else { return };
         let known = before.is_none_or(|before| lives.know(before.mark));
         let mark = before.map_or(now, |before| before.mark);
@@ -212,11 +212,7 @@ impl Node {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        before.end().await;
-        let core = before.core.clone();
-        if let Err(e) = blocking(move || core.depose()).await {
-            tracing::debug!(%group, %e, "the machine was not told that it no longer leads");
-        }
+        before.end_and_depose().await;
         match self.begin(group, &record).await {
             Ok(replica) => _ = self.runtime.spawn(readmit(Arc::downgrade(self), replica)),
             Err(why) => tracing::error!(%group, %why, "a replica could not be started"),
@@ -295,6 +291,17 @@ impl Node {
             other => other,
         }
     }
+
+    /// Nobody counts any more on what the replica has forgotten.
+    async fn trust(&self, replica: &Replica, seated: bool) -> std::io::Result<()> {
+        self.disk.trust(replica.core.group, seated).await?;
+        replica.in_doubt.store(false, Ordering::Relaxed);
+        if seated {
+            replica.joining.store(false, Ordering::Relaxed);
+            self.let_elect(replica);
+        }
+        Ok(())
+    }
 }
 
 impl Replica {
@@ -357,18 +364,5 @@ async fn readmit(node: Weak<Node>, replica: Arc<Replica>) {
         drop(this);
         tokio::time::sleep(pause).await;
         pause = (pause * 5 / 4).min(PAUSE_MAX);
-    }
-}
-
-impl Node {
-    /// Nobody counts any more on what the replica has forgotten.
-    async fn trust(&self, replica: &Replica, seated: bool) -> std::io::Result<()> {
-        self.disk.trust(replica.core.group, seated).await?;
-        replica.in_doubt.store(false, Ordering::Relaxed);
-        if seated {
-            replica.joining.store(false, Ordering::Relaxed);
-            self.let_elect(replica);
-        }
-        Ok(())
     }
 }

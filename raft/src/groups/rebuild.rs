@@ -120,11 +120,7 @@ impl Node {
         let packet = core.fence_packet(false);
         members.into_iter().for_each(|to| _ = self.link.send(to, &packet, false));
         let _ = self.events.send(GroupEvent::Fenced { group, node: self.config.node, why });
-        replica.end().await;
-        // Who led lets nothing out any more.
-        if let Err(e) = blocking(move || core.depose()).await {
-            tracing::debug!(%group, %e, "the machine was not told that it no longer leads");
-        }
+        replica.end_and_depose().await;
         if !hopeless {
             self.runtime.spawn(rebuild(Arc::downgrade(self), replica, how));
         }

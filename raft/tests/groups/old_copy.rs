@@ -1,5 +1,6 @@
 //! Disks that are put back as they once were.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,6 +56,17 @@ async fn seat_again(cluster: &Cluster, g: GroupId, voters: &[u32], node: u32) {
     .await;
     let ids: Vec<NodeId> = voters.iter().map(|n| NodeId(*n)).collect();
     cluster.nodes[&leader].change_voters(g, &ids).await.unwrap();
+}
+
+/// The disk of a node, kept before lines of these numbers were put; the nodes have had time to tell how far theirs have come.
+async fn kept_before(cluster: &Cluster, g: GroupId, leader: u32, victim: u32, lines: Range<u64>) -> tempfile::TempDir {
+    tokio::time::sleep(COUNTED).await;
+    let kept = keep(cluster, victim);
+    for seq in lines {
+        put(&cluster.nodes[&leader], g, seq).await;
+    }
+    tokio::time::sleep(COUNTED).await;
+    kept
 }
 
 fn check(lines: &[Vec<u8>]) {
@@ -113,12 +125,7 @@ fn an_old_copy_that_dies_again_before_anybody_can_help_it_is_in_doubt_after_the_
         put(&cluster.nodes[&1], g, 0).await;
         let leader = cluster.leader(g, &[1, 2, 3]).await;
         let (victim, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
-        tokio::time::sleep(COUNTED).await;
-        let kept = keep(&cluster, victim);
-        for seq in 1..20 {
-            put(&cluster.nodes[&leader], g, seq).await;
-        }
-        tokio::time::sleep(COUNTED).await;
+        let kept = kept_before(&cluster, g, leader, victim, 1..20).await;
         put_back(&mut cluster, victim, &kept).await;
         // Who is left knows, and is no majority.
         ends(&mut cluster, leader).await;
@@ -149,12 +156,7 @@ fn an_old_copy_of_one_of_two_voters_takes_the_word_of_the_other_one() {
             cluster.agree(g, &[1, 2], 1).await;
             let leader = cluster.leader(g, &[1, 2]).await;
             let victim = if sick_leads { leader } else { 3 - leader };
-            tokio::time::sleep(COUNTED).await;
-            let kept = keep(&cluster, victim);
-            for seq in 1..20 {
-                put(&cluster.nodes[&leader], g, seq).await;
-            }
-            tokio::time::sleep(COUNTED).await;
+            let kept = kept_before(&cluster, g, leader, victim, 1..20).await;
             put_back(&mut cluster, victim, &kept).await;
             comes_back(&mut cluster, victim).await;
             put(&cluster.nodes[&victim], g, 20).await;
