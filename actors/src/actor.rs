@@ -15,7 +15,7 @@ use std::{borrow::Cow, sync::Arc};
 use pando_abi::{Errno, ExitKind, NodeId};
 
 use crate::{
-    Birth, Capability, Effect, Event, Exit, Frozen, Handled, Image, ImageError, Limits, Module, delta, frozen,
+    Birth, Capability, Effect, Event, Exit, Fork, Frozen, Handled, Image, ImageError, Limits, Module, delta, frozen,
     guest::State,
     hot::Hot,
     image::{self, Rested},
@@ -82,6 +82,16 @@ impl Actor {
             return Handled { refused: Some(Errno::REFUSED), ..Handled::default() };
         }
         self.run(|hot, module, limits| hot.query(module, limits, event, effects))
+    }
+
+    /// The actor as it is now, for queries that do not wait for it nor it for them. It stays as it is while the actor goes on. `None`:
+    /// there is none of an actor that is not undone, has ended, or is so large that a copy would cost more than the waiting; then
+    /// [`Actor::query`] is what there is.
+    pub fn fork(&mut self) -> Option<Fork> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.form.wake(&self.module, &self.limits).ok()?.fork(&self.module, &self.limits)
     }
 
     #[inline]
@@ -196,7 +206,10 @@ impl Actor {
     pub fn settle(&mut self, node: NodeId) -> Result<(), ImageError> {
         match &mut self.form {
             Form::Born(state) => state.node = node,
-            Form::Hot(hot) => hot.shell.store.data_mut().state.node = node,
+            Form::Hot(hot) => {
+                hot.forget_fork();
+                hot.shell.store.data_mut().state.node = node;
+            }
             Form::Cold(rest) => {
                 let (mut state, rested) = open(rest, &self.module).map_err(|exit| ImageError::Ended(exit.message))?;
                 state.node = node;

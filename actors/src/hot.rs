@@ -15,7 +15,8 @@ use std::sync::Arc;
 use pando_abi::{EventKind, ExitKind};
 
 use crate::{
-    Body, Capability, Effect, Event, Exit, Handled, Handles, Limits, Module, Tally, delta,
+    Body, Capability, Effect, Event, Exit, Fork, Handled, Handles, Limits, Module, Tally, delta,
+    fork::{Room, Still},
     guest::State,
     image::{self, Rested},
     packed, root,
@@ -39,6 +40,9 @@ pub(crate) struct Hot {
 
 struct Undo {
     shadow: Shadow,
+    /// The actor as it is, if somebody asked for it since it changed.
+    fork: Option<Arc<Still>>,
+    room: Arc<Room>,
     before: Before,
     noted: Vec<Noted>,
     bytes: usize,
@@ -124,14 +128,24 @@ impl Hot {
     pub(crate) fn freeze(&mut self, module: &Module) -> (Box<[u8]>, Vec<(u32, Arc<Area>)>) {
         self.settle(module);
         let (view, globals) = match &self.undo {
-            Some(undo) => (undo.shadow.view(), undo.shadow.globals().to_vec()),
+            Some(undo) => (undo.shadow.touched_areas(), undo.shadow.globals().to_vec()),
             None => {
                 let shadow = Shadow::take(&mut self.shell, module);
-                (shadow.view(), shadow.globals().to_vec())
+                (shadow.touched_areas(), shadow.globals().to_vec())
             }
         };
         let rested = Rested { memory_bytes: self.shell.size(), globals, delta: Vec::new() };
         (image::seal(self.state(), &rested), view)
+    }
+
+    /// The actor as it is, in which queries run beside it. `None`: it is not undone, so nobody knows what it has changed.
+    pub(crate) fn fork(&mut self, module: &Arc<Module>, limits: &Limits) -> Option<Fork> {
+        self.settle(module);
+        let undo = self.undo.as_mut()?;
+        let place = undo.room.place(undo.shadow.size())?;
+        let (shadow, state) = (&undo.shadow, &self.shell.store.data().state);
+        let still = undo.fork.get_or_insert_with(|| Arc::new(Still::new(module, limits, state.clone(), shadow.view())));
+        Some(Fork::new(still.clone(), place))
     }
 
     /// A snapshot has this name for an area of the memory as it is.
@@ -162,6 +176,7 @@ impl Hot {
         effects: &mut Vec<Effect>,
     ) -> (Handled, bool) {
         let lasting = self.undo.is_some();
+        self.forget_fork();
         let table = &mut self.state_mut().table;
         if let Some(errno) = transaction::refusal(table, event) {
             return (Handled { refused: Some(errno), ..Handled::default() }, false);
@@ -255,6 +270,14 @@ impl Hot {
         (fuel, ran)
     }
 
+    /// The actor changes: what was given out for it as it was stays, and is given to nobody else.
+    #[inline]
+    pub(crate) fn forget_fork(&mut self) {
+        if let Some(undo) = &mut self.undo {
+            undo.fork = None;
+        }
+    }
+
     /// Renews the shadow if events were noted since.
     pub(crate) fn settle(&mut self, module: &Module) {
         if let Some(undo) = &mut self.undo
@@ -286,7 +309,10 @@ impl Hot {
     pub(crate) fn root(&mut self, module: &Module) -> [u8; 32] {
         self.settle(module);
         match &mut self.undo {
-            Some(undo) => root::of(&self.shell, &mut undo.shadow, module),
+            Some(undo) => {
+                undo.room.fade();
+                root::of(&self.shell, &mut undo.shadow, module)
+            }
             None => {
                 let mut shadow = Shadow::take(&mut self.shell, module);
                 root::of(&self.shell, &mut shadow, module)
@@ -311,7 +337,8 @@ impl Hot {
 
     fn new_undo(&mut self, module: &Module) -> Box<Undo> {
         let shadow = Shadow::take(&mut self.shell, module);
-        let mut undo = Undo { shadow, before: (0, false, (0, 0)), noted: Vec::new(), bytes: 0, fuel: 0 };
+        let (fork, room, noted) = (None, Arc::default(), Vec::new());
+        let mut undo = Undo { shadow, fork, room, before: (0, false, (0, 0)), noted, bytes: 0, fuel: 0 };
         undo.start(&mut self.shell);
         Box::new(undo)
     }

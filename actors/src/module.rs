@@ -44,7 +44,7 @@ const SHELLS_MAX: usize = 64;
 const SHELL_BYTES_MAX: usize = 64 << 20;
 
 /// Comparing more memory than this costs more than a new instance.
-const RECYCLE_BYTES_MAX: usize = 256 << 10;
+pub(crate) const RECYCLE_BYTES_MAX: usize = 256 << 10;
 
 /// A compiled module.
 pub struct Module {

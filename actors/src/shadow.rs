@@ -10,7 +10,7 @@
 //! 1. After [`Shadow::take`] and after [`Shadow::keep`] the shadow is equal to the instance.
 //! 2. A page that is as at birth costs a word, not a copy.
 //! 3. A hash that is there is that of the shadow's page.
-//! 4. What a [`Shadow::view`] shows never changes: a page that others see is replaced, not written.
+//! 4. What a [`View`] or an area that was given out shows never changes: a page that others see is replaced, not written.
 //! 5. A page that changed although nobody wrote it is taken for written, in the turn of its area: then the root shows it.
 
 #![expect(
@@ -65,6 +65,11 @@ struct Shaded {
 }
 
 impl Area {
+    /// The copy of a page of the memory. `None`: as at birth.
+    fn copy(&self, index: usize) -> Option<&[u8]> {
+        self.pages[index % PAGES].copy.as_deref()
+    }
+
     /// The pages that differ from the base or did once, with their numbers in the area.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.pages.iter().enumerate().filter_map(|(n, page)| page.copy.as_deref().map(|copy| (n, copy)))
@@ -198,9 +203,15 @@ impl Shadow {
     }
 
     /// The areas in which something differs or did once, as they are now.
-    pub(crate) fn view(&self) -> Vec<(u32, Arc<Area>)> {
+    pub(crate) fn touched_areas(&self) -> Vec<(u32, Arc<Area>)> {
         let areas = self.areas.iter().enumerate();
         areas.filter_map(|(n, slot)| slot.area.clone().map(|area| (n as u32, area))).collect()
+    }
+
+    /// All of it, as it is now.
+    pub(crate) fn view(&self) -> View {
+        let areas = self.areas.iter().map(|slot| slot.area.clone()).collect();
+        View { areas, size: self.size, globals: self.globals.clone() }
     }
 
     /// A snapshot has this name for an area as it is.
@@ -249,10 +260,81 @@ impl Shadow {
 
     fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
         let area = self.areas.get(index / PAGES).and_then(|slot| slot.area.as_ref());
-        match area.and_then(|area| area.pages[index % PAGES].copy.as_deref()) {
-            Some(copy) => copy,
-            None => module.base.page(index, len),
+        area.and_then(|area| area.copy(index)).map_or_else(|| module.base.page(index, len), |copy| copy)
+    }
+}
+
+/// Memory and globals as they were at one moment.
+pub(crate) struct View {
+    areas: Vec<Option<Arc<Area>>>,
+    size: usize,
+    globals: Vec<u128>,
+}
+
+impl View {
+    /// Bytes of memory.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Brings an instance here that is at `from`, or at its base. `None`: it has more memory, or other globals.
+    pub(crate) fn put_into(&self, shell: &mut Shell, module: &Module, from: Option<&View>) -> Option<()> {
+        shell.grow_to(self.size).ok().filter(|()| shell.size() == self.size)?;
+        let memory = shell.memory_mut();
+        for index in self.pages_beside(from) {
+            let page = pages::of_mut(memory, index);
+            page.copy_from_slice(self.page(module, index, page.len()));
         }
+        shell.set_globals(&self.globals)
+    }
+
+    /// Takes back what was written in an instance that was here. `None`: it has more memory.
+    pub(crate) fn restore(&self, shell: &mut Shell, module: &Module) -> Option<()> {
+        if shell.size() != self.size {
+            return None;
+        }
+        let marked = shell.take_marks();
+        let memory = shell.memory_mut();
+        let put_back = |index| {
+            let page = pages::of_mut(memory, index);
+            let good = self.page(module, index, page.len());
+            if page != good {
+                page.copy_from_slice(good);
+            }
+        };
+        match marked {
+            Some(marked) => marked.into_iter().for_each(put_back),
+            None => (0..pages::count(self.size)).for_each(put_back),
+        }
+        shell.set_globals(&self.globals)
+    }
+
+    /// Brings an instance that is here to its base.
+    pub(crate) fn take_out(&self, shell: &mut Shell, module: &Module) -> Option<()> {
+        let memory = shell.memory_mut();
+        for index in self.pages_beside(None) {
+            let page = pages::of_mut(memory, index);
+            page.copy_from_slice(module.base.page(index, page.len()));
+        }
+        shell.set_globals(&module.base_globals)
+    }
+
+    /// The pages that are not those of another view, or of the base.
+    fn pages_beside<'a>(&'a self, other: Option<&'a View>) -> impl Iterator<Item = usize> + 'a {
+        let there = move |n: usize| other.and_then(|other| other.areas.get(n)?.as_ref());
+        let areas = self.areas.iter().enumerate().map(move |(n, area)| (n, area.as_ref(), there(n)));
+        let apart = areas.filter(|(_, own, other)| own.map(Arc::as_ptr) != other.map(Arc::as_ptr));
+        apart.flat_map(|(n, own, other)| {
+            (n * PAGES..(n + 1) * PAGES).filter(move |index| {
+                let copy = |area: Option<&'a Arc<Area>>| area.and_then(|area| area.copy(*index)).map(<[u8]>::as_ptr);
+                copy(own) != copy(other)
+            })
+        })
+    }
+
+    fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
+        let area = self.areas.get(index / PAGES).and_then(Option::as_ref);
+        area.and_then(|area| area.copy(index)).map_or_else(|| module.base.page(index, len), |copy| copy)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     leaders::Leaders,
     logbook::LogBook,
     modules::Modules,
-    node::{Kernel, Parts},
+    node::{Kernel, Parts, QUERIES_AT_ONCE},
     peers::{PeerCalls, RaftWire},
     platform::Platform,
     realm::ROOT,
@@ -185,6 +185,7 @@ impl Node {
                     leaders: Arc::new(Leaders::new(kernel.clone(), tuning)),
                     holding: Holding::default(),
                     calls: PeerCalls::default(),
+                    queries: tokio::sync::Semaphore::new(QUERIES_AT_ONCE),
                     stop,
                 })
             });

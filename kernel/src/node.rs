@@ -48,6 +48,9 @@ pub(crate) const HEARD_MAX: usize = 1 << 20;
 /// Actors that keep an instance (some 13 KB) while nothing waits for them; the others rest as bytes (some 0.2 KB beside their cells).
 const HOT_MAX: u64 = 8_192;
 
+/// Queries of groups that are asked at once on one node.
+pub(crate) const QUERIES_AT_ONCE: usize = 32;
+
 /// One running node.
 pub struct Kernel {
     pub(crate) parts: Parts,
@@ -82,6 +85,8 @@ pub(crate) struct Parts {
     pub leaders: Arc<Leaders>,
     pub holding: Holding,
     pub calls: PeerCalls,
+    /// Queries of groups that are asked at once: fewer than the threads that wait for the disk and apply entries.
+    pub queries: tokio::sync::Semaphore,
     pub stop: tokio::sync::watch::Sender<bool>,
 }
 

@@ -19,6 +19,7 @@ mod graph;
 mod model;
 #[cfg(test)]
 mod promises;
+pub mod question;
 mod rows;
 mod upgrade;
 
@@ -26,7 +27,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pando_abi::{
     Address, Errno, EventKind, ExitKind, NodeId,
-    call::call_flags,
     event::flags,
     limits,
     planted::{Bug, fail, planted},
@@ -383,15 +383,17 @@ impl Process {
         effects: &mut Vec<Effect>,
         actions: &mut impl Sink,
     ) -> Stepped {
-        let me = self.identity.me;
+        if question::is_query(&delivery) {
+            let asked = self.question(delivery, moment, actions);
+            return asked.map_or_else(Stepped::default, |asked| {
+                asked.ask(|event, effects| guest.query(event, effects), effects, actions)
+            });
+        }
         if self.is_revoked(delivery.grant) {
-            let input = Input::Message(delivery);
-            let told = crate::input::undeliverable(me, &input, Errno::REVOKED);
-            actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
+            question::turn_away(self.identity.me, delivery, actions);
             return Stepped::default();
         }
-        let query = delivery.flags & call_flags::QUERY != 0;
-        if let (Some(key), false) = (&delivery.key, query) {
+        if let Some(key) = &delivery.key {
             match self.served.note(**key, delivery.reply) {
                 Seen::Fresh => {}
                 Seen::Waiting => return Stepped::default(),
@@ -414,18 +416,7 @@ impl Process {
         event.badge = delivery.badge;
         event.body = &delivery.message.body;
         event.handles = &delivery.message.handles;
-        event.reply = delivery.reply.map(|to| Capability {
-            kind: CapKind::Reply,
-            address: to.address,
-            rights: pando_abi::Rights::REPLY,
-            grant: 0,
-            badge: 0,
-            token: to.token,
-        });
-        if query {
-            event.flags |= flags::QUERY;
-            return self.query(guest, &event, moment, effects, actions);
-        }
+        event.reply = delivery.reply.map(reply_capability);
         let stepped = self.run(guest, &event, moment, effects, actions);
         // It did not reach the guest: a caller was answered, a sender is told.
         if let (Some(errno), None) = (stepped.refused, delivery.reply) {
@@ -436,42 +427,6 @@ impl Process {
             strand(actions, &delivery.message.handles);
         }
         stepped
-    }
-
-    /// Runs a query: only the reply and log lines come out, and the state stays.
-    fn query(
-        &mut self,
-        guest: &mut dyn Guest,
-        event: &Event<'_>,
-        moment: Moment,
-        effects: &mut Vec<Effect>,
-        actions: &mut impl Sink,
-    ) -> Stepped {
-        effects.clear();
-        let handled = guest.query(event, effects);
-        let asked = event.reply.map(|c| ReplyTo { address: c.address, token: c.token });
-        let mut answered = false;
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Reply { status, message, .. } if !answered => {
-                    answered = true;
-                    answer(actions, asked, status, message, moment.standing);
-                }
-                Effect::Log { level, text } => actions.push(Action::Log { level, text }),
-                _ => {}
-            }
-        }
-        let fault = handled.end.filter(|end| end.kind != ExitKind::Normal);
-        if !answered {
-            let errno = match (handled.refused, &fault) {
-                (Some(errno), _) => errno,
-                (None, Some(_)) => Errno::TRAPPED,
-                (None, None) => Errno::NO_REPLY,
-            };
-            answer(actions, asked, errno.code(), Box::default(), moment.standing);
-        }
-        // A query changes nothing, so its fault ends nothing.
-        Stepped { undone: fault, ran: true, fuel: handled.fuel, ..Stepped::default() }
     }
 
     /// Runs the guest on one event and takes its effects.
@@ -575,6 +530,18 @@ impl Process {
 fn strand(actions: &mut impl Sink, handles: &[Capability]) {
     let told = crate::input::stranded(handles, Errno::FULL);
     actions.extend(told.map(|(to, input)| Action::Deliver { to, input }));
+}
+
+/// The one-time right to answer there.
+fn reply_capability(to: ReplyTo) -> Capability {
+    Capability {
+        kind: CapKind::Reply,
+        address: to.address,
+        rights: pando_abi::Rights::REPLY,
+        grant: 0,
+        badge: 0,
+        token: to.token,
+    }
 }
 
 fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Box<Message>, standing: Standing) {

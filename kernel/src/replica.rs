@@ -18,6 +18,7 @@ pub mod heard;
 mod lack;
 #[cfg(test)]
 mod promises;
+pub mod query;
 mod snapshot;
 pub mod state;
 mod upgrade;
@@ -34,7 +35,7 @@ use pando_actors::{Actor, Capability, Effect, Event, Exit, Handled, Module};
 use pando_raft::{Applied, Cut, Entry, Machine, Parts};
 
 use crate::{
-    input::{Action, Alarm, Delivery, Input, ReplyTo, SpawnOrder, Standing, exit},
+    input::{Action, Alarm, Input, ReplyTo, SpawnOrder, Standing, exit},
     launch,
     outbox::{ITEMS_MAX, Item, Outbox, Saying},
     platform::Tuning,
@@ -196,25 +197,6 @@ impl Replica {
     /// The process, while it lives.
     pub fn process(&self) -> Option<&Process> {
         self.living.as_ref().map(|l| &l.process)
-    }
-
-    /// Answers a query from the state as it stands, and says at which index that is. Only the actions that answer or log
-    /// come out.
-    pub fn query(&mut self, delivery: Box<Delivery>, standing: Standing, seed: u64) -> Vec<Action> {
-        let mut actions = Vec::new();
-        // More may have been applied since the asker looked.
-        let now =
-            if planted(Bug::ReadIndexOld) { standing.index.saturating_sub(2) } else { standing.index.max(self.index) };
-        let standing = Standing { index: now, ..standing };
-        let Some(living) = &mut self.living else {
-            let told = crate::input::undeliverable(Address::group(self.group), &Input::Message(delivery), Errno::DEAD);
-            actions.extend(told.into_iter().map(|(to, input)| Action::Deliver { to, input }));
-            return actions;
-        };
-        let moment = Moment { now_ns: self.time_ns, seed, standing };
-        let input = Input::Message(delivery);
-        living.process.step(&mut living.actor, input, moment, &mut self.effects, &mut actions);
-        actions
     }
 
     fn apply_birth(&mut self, payload: &[u8], moment: Moment, out: &mut Output) -> Result<(), String> {

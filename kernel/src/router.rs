@@ -399,15 +399,17 @@ impl Kernel {
         let standing = Standing { index, linear, node: self.id().0 };
         let seed = self.door().seed();
         let kernel = self.clone();
-        // The machine may be busy with a batch: that is waited for on a thread that may wait.
+        // The semaphore is never closed.
+        let Ok(_turn) = self.parts.queries.acquire().await else { return };
+        // The machine may be busy with a batch, and the query itself may take long: on a thread that may wait.
         let worked = blocking(move || {
             let asked = delivery.clone();
-            let actions = kernel.groups().with_machine(to.id, |machine| {
+            let query = kernel.groups().with_machine(to.id, |machine| {
                 machine.as_any().downcast_mut::<Replica>().map(|replica| replica.query(asked, standing, seed))
             });
-            match actions.flatten() {
-                Some(actions) => {
-                    for action in actions {
+            match query.flatten() {
+                Some(query) => {
+                    for action in query.answer() {
                         match action {
                             Action::Deliver { to: who, input } => kernel.deliver(to, who, input),
                             Action::Log { level, text } => kernel.log(to, level, text),

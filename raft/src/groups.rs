@@ -74,12 +74,13 @@ impl Groups {
         self.node.disk.is_old()
     }
 
-    /// The groups that this node should have are there again. `false`: some are in doubt still.
+    /// The groups that this node should have are there again: its disk counts as an old copy no longer. `false`: it does, for some
+    /// are in doubt still.
     ///
     /// # Errors
     /// If that cannot be written.
-    pub fn is_renewed(&self) -> BoxFuture<'_, std::io::Result<bool>> {
-        Box::pin(self.node.disk.renewed())
+    pub fn renew(&self) -> BoxFuture<'_, std::io::Result<bool>> {
+        Box::pin(self.node.disk.renew())
     }
 
     /// Proposes, from any node with a replica, and answers when the leader has applied it.

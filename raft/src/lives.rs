@@ -12,6 +12,8 @@
 //!
 //! 1. A disk knows what it told: every later state of the same disk does, too.
 //! 2. What was lost is taken into the list: the disk is found old once for it, and can be found old again for something else.
+//! 3. Counts go up through all lives, and what goes on after a loss counts from above what was lost. So whatever was told at or below a
+//!    loss that is known was told before it was, and was given up with it: also what nobody remembers but a witness with an old disk.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -57,12 +59,14 @@ impl Lives {
         self.0.last().map(|life| life.last)
     }
 
-    /// Has a disk of these lives told this?
+    /// Has a disk of these lives told this, or given it up?
     pub(crate) fn know(&self, mark: Mark) -> bool {
-        match self.0.iter().find(|life| life.last.life == mark.life) {
-            Some(life) => mark.count <= life.last.count,
-            None => self.0.len() >= LIVES_MAX && self.0.first().is_some_and(|first| mark.count < first.last.count),
-        }
+        let given_up = self.0.iter().any(|life| life.lost && mark.count <= life.last.count);
+        given_up
+            || match self.0.iter().find(|life| life.last.life == mark.life) {
+                Some(life) => mark.count <= life.last.count,
+                None => self.0.len() >= LIVES_MAX && self.0.first().is_some_and(|first| mark.count < first.last.count),
+            }
     }
 
     /// Somebody has heard more than the disk knows. `false`: that this life is lost was known, and not only how much of it.
@@ -140,11 +144,39 @@ mod tests {
         assert!(lives.know(mark(1, 9)) && lives.now().unwrap().count > 9);
         assert!(!lives.know(mark(1, 11)));
         assert!(!lives.lose(mark(1, 11)), "somebody else has heard more of the same");
+        assert!(lives.know(mark(2, 9)), "it was given up with what is lost");
         assert!(lives.lose(mark(2, 20)), "another life");
         assert!(lives.know(mark(2, 20)) && lives.now() == Some(mark(3, 21)));
         // It is told like any other, and who comes after it knows it.
         let now = lives.now().unwrap();
         lives.begin(4);
         assert!(lives.know(now));
+    }
+
+    #[test]
+    fn what_only_an_old_witness_remembers_of_a_branch_that_was_given_up_is_no_new_loss() {
+        let mut lives = Lives::default();
+        lives.begin(1);
+        let mut copy = lives.clone();
+        lives.step();
+        let (same, mut told) = (lives.now().unwrap(), Vec::new());
+        for life in 2..5 {
+            lives.begin(life);
+            lives.step();
+            told.push(lives.now().unwrap());
+        }
+        copy.begin(9);
+        // The last of them is what the others tell it.
+        assert!(copy.lose(told.pop().unwrap()));
+        assert!(copy.know(same) && told.iter().all(|mark| copy.know(*mark)), "{copy:?}");
+        // What it does from now on is lost in an older copy of it all the same.
+        let kept = copy.clone();
+        copy.step();
+        let after = copy.now().unwrap();
+        copy.begin(10);
+        let later = copy.now().unwrap();
+        let mut kept = kept;
+        kept.begin(11);
+        assert!(!kept.know(after) && !kept.know(later), "{kept:?}");
     }
 }

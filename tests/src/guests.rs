@@ -124,7 +124,7 @@ fn leb(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// What each of the verbs of a guest is called.
 pub mod verb {
-    /// `tally`: add one (as a query: only tell).
+    /// `tally`: add one (as a query: only tell, after `a` rounds of doing nothing).
     pub const TALLY: u64 = 0;
 
     /// `sentinel`: monitor the handle.

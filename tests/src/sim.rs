@@ -293,9 +293,10 @@ impl Run {
         Ok(())
     }
 
-    /// In some seeds the disk of some machine is kept as it is now.
+    /// In some seeds the disk of some machine is kept as it is now: not one whose replica is just being rebuilt for a flipped bit, for
+    /// what that replica is owed is reckoned once.
     fn keep_a_copy(&mut self) {
-        if self.old.is_some() || !self.olden.ppm(COPY_PPM) {
+        if self.old.is_some() || !self.olden.ppm(COPY_PPM) || self.flips.unmended(&self.world).is_some() {
             return;
         }
         let at = self.olden.below(self.world.machines.len() as u64) as usize;

@@ -130,3 +130,83 @@ fn exit_in_a_query_is_a_fault_that_ends_nothing() {
     assert!(exit.message.starts_with("called `exit` in a query"), "{}", exit.message);
     assert!(actor.image().is_ok());
 }
+
+/// A replica whose memory starts with so many pages, as [`CHANGES`] has it, and a byte of it far behind that each event counts up.
+fn forked(pages: usize) -> Actor {
+    let far = pages * 65_536 - 8;
+    let fields = format!(
+        "(memory (export \"memory\") {pages}) (global $g (mut i64) (i64.const 0))\n(global $far i32 (i32.const {far}))"
+    );
+    let handler = format!(
+        r#"
+      (i64.store (global.get $far) (i64.add (i64.load (global.get $far)) (i64.const 1)))
+      (if (i32.eq (call $byte (i32.const 0)) (i32.const 1)) (then (call $answer (i64.load (global.get $far))) return))
+      {CHANGES}"#
+    );
+    let limits = Limits { memory_bytes: 1 << 30, ..Limits::default() };
+    Actor::new(&load(&guest_with(&fields, &handler), Class::Replicated), limits, replica()).unwrap()
+}
+
+fn told(fork: pando_actors::Fork, body: &[u8]) -> i64 {
+    let mut effects = Vec::new();
+    let handled = fork.query(&asked(body), &mut effects);
+    assert_eq!((handled.end, handled.refused), (None, None));
+    answer(&effects)
+}
+
+#[test]
+fn a_fork_says_what_was_while_the_actor_goes_on_whatever_other_queries_do() {
+    // One that goes back among the warm shells, and one that is kept.
+    for pages in [1, 32] {
+        let mut actor = forked(pages);
+        assert_eq!(call(&mut actor, &[1]), 1);
+        let before = actor.fork().unwrap();
+        let (root, handles) = (actor.root(), actor.handles_len());
+        assert_eq!(call(&mut actor, &[1]), 2);
+        assert_ne!(actor.root(), root);
+        let after = [actor.fork().unwrap(), actor.fork().unwrap(), actor.fork().unwrap()];
+        assert_eq!(told(before, &[1]), 2, "one more than was counted when it was made");
+        for fork in after {
+            assert_eq!(told(fork, &[1]), 3, "no query sees another one");
+        }
+        // They grow their memory, fault, and change globals; the next one sees nothing of it.
+        for body in [[0], [2], [0]] {
+            let mut effects = Vec::new();
+            let handled = actor.fork().unwrap().query(&asked(&body), &mut effects);
+            assert_eq!((handled.end.is_some(), effects.len()), (body == [2], usize::from(body != [2])));
+            assert_eq!(told(actor.fork().unwrap(), &[1]), 3);
+        }
+        assert_eq!(actor.handles_len(), handles);
+        assert_eq!(call(&mut actor, &[1]), 3);
+    }
+}
+
+#[test]
+fn forks_and_the_actor_run_at_the_same_time_and_each_says_what_it_should() {
+    let mut actor = forked(32);
+    std::thread::scope(|threads| {
+        for n in 1..200 {
+            assert_eq!(call(&mut actor, &[1]), n);
+            let (fork, twice) = (actor.fork().unwrap(), actor.fork());
+            threads.spawn(move || assert_eq!(told(fork, &[1]), n + 1));
+            if let Some(fork) = twice {
+                threads.spawn(move || assert_eq!(told(fork, &[1]), n + 1));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_actor_has_no_more_forks_than_there_is_room_for_and_a_query_waits_for_it_then() {
+    let mut actor = forked(1_024);
+    call(&mut actor, &[1]);
+    let (one, two) = (actor.fork().unwrap(), actor.fork().unwrap());
+    assert!(actor.fork().is_none());
+    assert_eq!(told(one, &[1]), 2);
+    let mut effects = Vec::new();
+    assert_eq!(actor.query(&asked(&[1]), &mut effects).end, None);
+    assert_eq!(answer(&effects), 2);
+    let again = actor.fork().unwrap();
+    assert_eq!((told(two, &[1]), told(again, &[1])), (2, 2));
+    assert!(forked(1_025).fork().is_none(), "it is too large for one");
+}

@@ -32,7 +32,7 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
     let mut stopped = true;
     loop {
         stopped = stopped && !supply(kernel).await;
-        let done = settle(kernel).await && is_renewed(kernel).await && !stopped;
+        let done = pass(kernel).await && !stopped;
         let pause = if done { Duration::from_secs(3_600) } else { AGAIN };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
@@ -42,11 +42,12 @@ pub(super) async fn work(kernel: &Arc<Kernel>) {
     }
 }
 
-/// Waits until a replica here has stopped.
+/// Waits until a replica here has stopped, or the disk was found to be an older copy.
 async fn a_stop(events: &mut broadcast::Receiver<GroupEvent>) {
     loop {
         match events.recv().await {
-            Ok(GroupEvent::Stopped { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(GroupEvent::Stopped { .. } | GroupEvent::OldCopy { .. })
+            | Err(broadcast::error::RecvError::Lagged(_)) => return,
             Ok(_) => {}
             // The node is stopping, and so is who waits here.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -108,6 +109,15 @@ async fn all_modules(kernel: &Arc<Kernel>, modules: &[ModuleHash]) -> Result<(),
 }
 
 /// One pass. `false`: something is left to do.
+async fn pass(kernel: &Arc<Kernel>) -> bool {
+    if !kernel.groups().is_old_copy() {
+        return settle(kernel).await;
+    }
+    // Only who knows which groups there are knows that none is missing.
+    knows_now(kernel).await && settle(kernel).await && renew(kernel).await
+}
+
+/// Makes and removes replicas as this node knows them to be wanted. `false`: not all yet.
 async fn settle(kernel: &Arc<Kernel>) -> bool {
     let here: BTreeSet<ActorId> = kernel.groups().list().into_iter().collect();
     let wanted = kernel.root().read(|root| {
@@ -125,16 +135,9 @@ async fn settle(kernel: &Arc<Kernel>) -> bool {
     done
 }
 
-/// If the disk here was found to be an older copy: is nothing left to do about it?
-async fn is_renewed(kernel: &Arc<Kernel>) -> bool {
-    if !kernel.groups().is_old_copy() {
-        return true;
-    }
-    // Only who knows which groups there are knows that none is missing.
-    if !knows_now(kernel).await || !settle(kernel).await {
-        return false;
-    }
-    let renewed = kernel.groups().is_renewed().await;
+/// Nothing is left to do about the older copy that the disk was. `false`: something is.
+async fn renew(kernel: &Arc<Kernel>) -> bool {
+    let renewed = kernel.groups().renew().await;
     renewed
         .inspect_err(|why| tracing::warn!(%why, "that the disk here is renewed could not be written"))
         .unwrap_or(false)

@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use pando_abi::planted::fail::{Point, fails, pass};
@@ -62,6 +62,8 @@ struct Shared {
     state: Mutex<State>,
     /// The number of the last append that is synced.
     synced: Arc<AtomicU64>,
+    /// A vote or entries were written since somebody asked last.
+    promised: AtomicBool,
 }
 
 struct State {
@@ -201,12 +203,25 @@ impl GroupLog {
         {
             disk.appender.write_lazy(vec![Item::Compact(region, purged.index + 2)]);
         }
-        Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced }) })
+        let promised = AtomicBool::new(false);
+        Ok(GroupLog { shared: Arc::new(Shared { disk, region, state: Mutex::new(state), synced, promised }) })
     }
 
     /// The region of the log engine that holds it: another one each time that a replica is made anew.
     pub(crate) fn region(&self) -> u64 {
         self.shared.region
+    }
+
+    /// What was just queued is a promise. Not said before: a count that is told for it is queued behind it, so that a disk that has the
+    /// count has the promise.
+    fn promise(&self) {
+        self.shared.promised.store(true, Ordering::Relaxed);
+        self.shared.disk.promised.store(true, Ordering::Release);
+    }
+
+    /// Has it promised anything since this was asked last?
+    pub(crate) fn has_promised(&self) -> bool {
+        self.shared.promised.swap(false, Ordering::Relaxed)
     }
 
     /// This entry is not applied before it is decided whether it is skipped.
@@ -383,8 +398,9 @@ impl RaftLogStorage<Types> for GroupLog {
         if fails(Point::VoteBeforeSave) {
             return Err(io::Error::other("a fail point"));
         }
-        self.shared.disk.promised.store(true, Ordering::Relaxed);
-        self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]).await?;
+        let write = self.shared.disk.appender.write(vec![Item::Put(self.shared.region, KEY_VOTE.to_vec(), record)]);
+        self.promise();
+        write.await?;
         pass(Point::VoteAfterSave);
         self.shared.state.lock().vote = Some(*vote);
         Ok(())
@@ -463,9 +479,9 @@ impl RaftLogStorage<Types> for GroupLog {
             shared.disk.appender.write_lazy(items);
             return Ok(());
         }
-        shared.disk.promised.store(true, Ordering::Relaxed);
         // Queued under the lock, so that appends reach the disk in order.
         shared.disk.appender.write_then(items, Done::Flushed { callback, op, mark: shared.synced.clone() });
+        self.promise();
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::appender::Item;
 use super::{Disk, Engine, REGION_META, group_key, key_of};
 use crate::codec::{Malformed, decode, encode};
 use crate::entry::GroupId;
-use crate::lives::{Lives, Mark};
+use crate::lives::{Life, Lives, Mark};
 
 const KEY_LIVES: &[u8] = b"lives";
 const PREFIX_WITNESS: u8 = b'w';
@@ -147,16 +147,19 @@ impl Disk {
         }
     }
 
-    /// Counts on, if the disk has promised something since the last time. Did it?
-    pub(crate) async fn count_on(&self) -> io::Result<bool> {
-        if !self.promised.swap(false, Ordering::Relaxed) {
-            return Ok(false);
-        }
+    /// Has it promised anything since this was asked last?
+    pub(crate) fn has_promised(&self) -> bool {
+        self.promised.swap(false, Ordering::Acquire)
+    }
+
+    /// Counts on: the count that is to be told.
+    pub(crate) async fn count_on(&self) -> io::Result<Option<Life>> {
         let _one = self.counting.lock().await;
         let mut record = self.promises.lock().record.clone();
         record.lives.step();
+        let now = record.lives.0.last().copied();
         let write = self.appender.write(vec![record.item()]);
-        self.keep(record, write).await.map(|()| true)
+        self.keep(record, write).await.map(|()| now)
     }
 
     /// From when it is written on, the disk knows this of itself. Nobody is told before: a crash in between would make an old copy of
@@ -220,7 +223,7 @@ impl Disk {
     }
 
     /// All that follows from its being an old copy is done, unless groups are left. Is it?
-    pub(crate) async fn renewed(&self) -> io::Result<bool> {
+    pub(crate) async fn renew(&self) -> io::Result<bool> {
         let _one = self.counting.lock().await;
         let (record, left) = {
             let promises = self.promises.lock();

@@ -1,7 +1,7 @@
 //! A node whose disk is an older copy than the one that it promised things on: recognised, and mended without anybody's doing.
 //!
 //! ```text
-//! boot, session, every second of work   ── Lives ──►              whoever is met: keeps the last
+//! boot, session; every second of work   ── Lives ──►              whoever is met; other voters: keep the last
 //! known or not                          ◄── Heard{mark, known} ── compares it with what was heard before
 //!
 //! not known: every replica here is in doubt, takes no part and does not lead
@@ -140,14 +140,19 @@ impl Node {
         self.link.send(to, &Packet::Lives { lives: lives.0.clone() }, false);
     }
 
-    /// Counts on if the disk has promised something, and tells everybody.
+    /// Counts on if the disk has promised something, and tells those who count on it.
     pub(super) async fn count_on(&self) {
+        if !self.disk.has_promised() {
+            return;
+        }
+        let busy = self.all().into_iter().filter(|replica| replica.core.log.has_promised());
+        let mut voters: BTreeSet<u64> = busy.flat_map(|replica| replica.core.others().1).collect();
+        voters.remove(&self.id);
         match self.disk.count_on().await {
-            Ok(true) => {
-                let lives = self.disk.lives();
-                self.disk.heard().keys().for_each(|to| self.tell_lives(*to, &lives));
-            }
-            Ok(false) => {}
+            // They know the lives before.
+            Ok(Some(now)) => voters.into_iter().for_each(|to| self.tell_lives(NodeId(to as u32), &Lives(vec![now]))),
+            Ok(None) => {}
+            Err(_) if self.closed.load(Ordering::Relaxed) => {}
             // The node ends itself.
             Err(e) => tracing::error!(%e, "how far the disk has come could not be written"),
         }
@@ -162,13 +167,20 @@ impl Node {
         if known {
             self.disk.hear(from, WitnessRecord { mark: now, absent: false });
         }
-        self.link.send(from, &Packet::Heard { mark, known }, false);
+        // Who just counts on needs no answer.
+        if !known || lives.0.len() > 1 {
+            self.link.send(from, &Packet::Heard { mark, known }, false);
+        }
     }
 
     /// A node has compared what it heard of the disk here.
     pub(crate) fn hear_of_lives(self: &Arc<Self>, from: NodeId, mark: Mark, known: bool) {
-        if known || self.disk.lives().know(mark) {
-            // It may have been asked before what was lost was taken in.
+        let lives = self.disk.lives();
+        if known || lives.know(mark) {
+            // It may have been asked before what was lost was taken in, or been told of the present life alone.
+            if !known {
+                self.tell_lives(from, &lives);
+            }
             if self.meeting.met(from) {
                 self.take_part();
             }

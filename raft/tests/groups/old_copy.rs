@@ -188,6 +188,37 @@ fn a_group_that_an_old_copy_has_forgotten_altogether_takes_its_node_back() {
         }
         put(&cluster.nodes[&3], g, 20).await;
         check(&cluster.agree(g, &[1, 2, 3], 21).await);
-        assert!(cluster.nodes[&3].is_renewed().await.unwrap() && !cluster.nodes[&3].is_old_copy());
+        assert!(cluster.nodes[&3].renew().await.unwrap() && !cluster.nodes[&3].is_old_copy());
+    });
+}
+
+#[test]
+fn a_witness_whose_own_disk_is_an_old_copy_does_not_bring_down_a_node_that_was_mended_before() {
+    run(async {
+        let mut cluster = realm(3).await;
+        let g = group(1);
+        cluster.create(g, &[1, 2, 3]).await;
+        put(&cluster.nodes[&1], g, 0).await;
+        let leader = cluster.leader(g, &[1, 2, 3]).await;
+        let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+        let kept = kept_before(&cluster, g, leader, one, 1..5).await;
+        // Another life of it, of which the other one's copy has heard, and one more, of which it has not.
+        ends(&mut cluster, one).await;
+        comes_back(&mut cluster, one).await;
+        let others = kept_before(&cluster, g, leader, other, 5..10).await;
+        ends(&mut cluster, one).await;
+        comes_back(&mut cluster, one).await;
+        tokio::time::sleep(COUNTED).await;
+        put_back(&mut cluster, one, &kept).await;
+        comes_back(&mut cluster, one).await;
+        seat_again(&cluster, g, &[1, 2, 3], one).await;
+        put(&cluster.nodes[&one], g, 10).await;
+        check(&cluster.agree(g, &[1, 2, 3], 11).await);
+        put_back(&mut cluster, other, &others).await;
+        comes_back(&mut cluster, other).await;
+        eventually("it is found to be an old copy", || cluster.nodes[&other].is_old_copy().then_some(())).await;
+        seat_again(&cluster, g, &[1, 2, 3], other).await;
+        put(&cluster.nodes[&other], g, 11).await;
+        check(&cluster.agree(g, &[1, 2, 3], 12).await);
     });
 }
