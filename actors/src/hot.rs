@@ -311,6 +311,7 @@ impl Hot {
         match &mut self.undo {
             Some(undo) => {
                 undo.room.fade();
+                undo.shadow.scrub(&self.shell, module);
                 root::of(&self.shell, &mut undo.shadow, module)
             }
             None => {

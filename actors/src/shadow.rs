@@ -7,11 +7,12 @@
 //! Which pages an event has written says the guest itself, where its module was rewritten to do so (`module::marking`); of
 //! other modules every page is compared.
 //!
-//! 1. After [`Shadow::take`] and after [`Shadow::keep`] the shadow is equal to the instance.
+//! 1. After [`Shadow::take`] and after [`Shadow::keep`] the shadow is equal to the instance, but for bits that flipped by themselves.
 //! 2. A page that is as at birth costs a word, not a copy.
 //! 3. A hash that is there is that of the shadow's page.
 //! 4. What a [`View`] or an area that was given out shows never changes: a page that others see is replaced, not written.
-//! 5. A page that changed although nobody wrote it is taken for written, in the turn of its area: then the root shows it.
+//! 5. A page that changed although nobody wrote it is taken for written by [`Shadow::scrub`], in the turn of its area: then the root
+//!    shows it.
 
 #![expect(
     clippy::indexing_slicing,
@@ -28,8 +29,10 @@ use crate::{
 
 /// Pages of an area: what a snapshot writes again if one of them has changed.
 pub(crate) const PAGES: usize = 16;
-/// Areas that are compared although nobody says that they were written, each time: all of a memory of 2 MiB.
-const SCRUBBED: usize = 32;
+/// Areas that are compared for each root although nobody says that they were written: all of a memory of 2 MiB ..
+const SCRUBBED_WHOLE: usize = 32;
+/// .. and 512 KiB of a larger one.
+const SCRUBBED: usize = 8;
 
 /// Memory and globals as of the last good event.
 pub(crate) struct Shadow {
@@ -101,8 +104,14 @@ impl Shadow {
             return;
         };
         marked.into_iter().for_each(|index| self.look(memory, module, index));
-        for _ in 0..SCRUBBED.min(self.areas.len()) {
-            self.turn = (self.turn + 1) % self.areas.len();
+    }
+
+    /// Compares pages that nobody says were written with what the shadow has: those of the areas whose turn it is.
+    pub(crate) fn scrub(&mut self, shell: &Shell, module: &Module) {
+        let memory = shell.memory();
+        let areas = self.areas.len();
+        for _ in 0..if areas <= SCRUBBED_WHOLE { areas } else { SCRUBBED } {
+            self.turn = (self.turn + 1) % areas;
             let first = self.turn * PAGES;
             (first..first + PAGES).for_each(|index| self.look(memory, module, index));
         }

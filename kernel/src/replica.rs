@@ -119,7 +119,9 @@ pub struct Replica {
     generation: u32,
     living: Option<Living>,
     ended: Option<Exit>,
+    /// Room for the effects and the actions of one event.
     effects: Vec<Effect>,
+    actions: Vec<Action>,
 }
 
 /// What applying gave, beside the state.
@@ -162,6 +164,7 @@ impl Replica {
             living: None,
             ended: None,
             effects: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -252,7 +255,7 @@ impl Replica {
         out: &mut Output,
     ) -> Option<(u16, Box<pando_actors::Message>, u64)> {
         let living = self.living.as_mut()?;
-        let mut actions = Vec::new();
+        let mut actions = std::mem::take(&mut self.actions);
         // An alarm that was called proves that its time has come, whatever the clocks of the nodes say.
         self.time_ns = self.time_ns.max(living.process.due(&input).unwrap_or(0));
         let moment = Moment { now_ns: self.time_ns.max(moment.now_ns), ..moment };
@@ -266,7 +269,8 @@ impl Replica {
         if let Some(fault) = undone {
             out.logs.push((1, format!("event undone, {}", crate::input::describe(&fault))));
         }
-        let answer = self.perform(actions, asked, moment, out);
+        let answer = self.perform(actions.drain(..), asked, moment, out);
+        self.actions = actions;
         if let Some(why) = end {
             let before = self.living.take().map(|living| living.process);
             let restart = self.supervisor.as_mut().map(|s| s.ended(why.kind, moment.now_ns));
@@ -284,7 +288,7 @@ impl Replica {
     /// Takes up what a step asked for; the answer to `asked`, if there is one, is returned instead of said.
     fn perform(
         &mut self,
-        actions: Vec<Action>,
+        actions: impl Iterator<Item = Action>,
         asked: Option<ReplyTo>,
         moment: Moment,
         out: &mut Output,

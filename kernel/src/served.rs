@@ -12,7 +12,7 @@
 
 #![allow(missing_docs, reason = "what rkyv derives has none")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pando_abi::ActorId;
 use pando_abi::planted::{Bug, planted};
@@ -115,6 +115,8 @@ struct Origin {
     /// When it was first seen others had been forgotten, and so perhaps it.
     doubtful: bool,
     slots: BTreeMap<u64, Slot>,
+    /// The numbers whose answers are kept.
+    answered: BTreeSet<u64>,
 }
 
 /// See the module.
@@ -132,7 +134,7 @@ impl Served {
     /// How much there is of what is bounded, and how much there may be: origins, numbers of one, answers of one.
     pub fn bounds(&self) -> [(&'static str, usize, usize); 3] {
         let most = |of: fn(&Origin) -> usize| self.origins.values().map(of).max().unwrap_or(0);
-        let answers = most(|origin| origin.slots.values().filter(|slot| slot.answer.is_some()).count());
+        let answers = most(|origin| origin.answered.len());
         [
             ("origins that a process has served", self.origins.len(), ORIGINS_MAX),
             ("numbers of one origin", most(|origin| origin.slots.len()), WINDOW as usize),
@@ -210,9 +212,9 @@ impl Served {
         origin.high = origin.high.max(key.seq);
         origin.slots.insert(key.seq, slot);
         let floor = origin.high.saturating_sub(WINDOW - 1);
-        let kept = origin.slots.split_off(&floor);
-        for slot in std::mem::replace(&mut origin.slots, kept).into_values() {
-            if let Some(asked) = slot.asked {
+        while let Some(oldest) = origin.slots.first_entry().filter(|oldest| *oldest.key() < floor) {
+            origin.answered.remove(oldest.key());
+            if let Some(asked) = oldest.remove().asked {
                 self.open.remove(&asked);
             }
         }
@@ -225,12 +227,13 @@ impl Served {
         let Some(slot) = origin.slots.get_mut(&key.seq) else { return asked };
         slot.answer = Some(answer.clone());
         let to = slot.reply.unwrap_or(asked);
-        let answered = origin.slots.values().filter(|s| s.answer.is_some()).count();
-        if answered > ANSWERS_MAX {
-            // The oldest answer goes; its number stays known as long as the window has it.
-            if let Some(slot) = origin.slots.values_mut().find(|s| s.answer.is_some()) {
-                (slot.answer, slot.reply, slot.asked) = (None, None, None);
-            }
+        origin.answered.insert(key.seq);
+        if origin.answered.len() > ANSWERS_MAX
+            && let Some(oldest) = origin.answered.pop_first()
+            && let Some(slot) = origin.slots.get_mut(&oldest)
+        {
+            // Its number stays known as long as the window has it.
+            (slot.answer, slot.reply, slot.asked) = (None, None, None);
         }
         to
     }
@@ -286,7 +289,8 @@ impl Served {
             None => Ok(None),
         };
         for row in rows.origins {
-            let mut origin = Origin { high: row.high, used: row.used, doubtful: row.doubtful, slots: BTreeMap::new() };
+            let (high, used, doubtful) = (row.high, row.used, row.doubtful);
+            let mut origin = Origin { high, used, doubtful, ..Origin::default() };
             let id = (ActorId(row.origin), row.incarnation);
             for slot in row.slots {
                 let answer = match slot.answer {
@@ -298,6 +302,9 @@ impl Served {
                 let asked = open(slot.asked)?;
                 if let (Some(asked), None) = (asked, &answer) {
                     served.open.insert(asked, Key { origin: id.0, incarnation: id.1, seq: slot.seq });
+                }
+                if answer.is_some() {
+                    origin.answered.insert(slot.seq);
                 }
                 let fenced = slot.fenced;
                 origin.slots.insert(slot.seq, Slot { reply: open(slot.reply)?, asked, answer, fenced });

@@ -23,8 +23,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
-use openraft::{Raft, ReadPolicy, ServerState};
+use openraft::{Instant, Raft, ReadPolicy, ServerState};
 use pando_abi::NodeId;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -438,6 +439,12 @@ impl Replica {
                 raft.runtime_config().tick(false);
             }
         }
+    }
+
+    /// Has a quorum answered this leader in this time?
+    pub(crate) fn was_heard(&self, within: Duration) -> bool {
+        let heard = self.raft().and_then(|raft| raft.data_metrics().borrow_watched().last_quorum_acked);
+        heard.is_some_and(|at| at.elapsed() < within)
     }
 
     /// A leader that has heard of nobody for a while, as in a rest, takes no entries: somebody else could lead by now. One round to

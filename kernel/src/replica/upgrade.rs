@@ -59,7 +59,7 @@ impl Replica {
                 living.process.upgraded(&upgraded.dropped, &mut self.effects, moment, &mut actions);
                 self.events += 1;
                 let epoch = self.begin_epoch(upgrade);
-                self.perform(actions, None, moment, out);
+                self.perform(actions.into_iter(), None, moment, out);
                 let version = match upgraded.carried {
                     Carried::Kept => None,
                     Carried::Exported { version, .. } => Some(version),

@@ -22,6 +22,7 @@ pub(crate) mod incoming;
 pub(crate) mod kept;
 #[cfg(test)]
 mod tests;
+mod trickle;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,10 +37,11 @@ use parking_lot::Mutex;
 use crate::codec::{Malformed, encode};
 use crate::entry::GroupId;
 use crate::error::OpenError;
-use crate::files::{Files, OpenFile, read_all};
+use crate::files::{Files, read_all};
 use crate::machine::{Cut, PART_BYTES_MAX};
 use form::{Manifest, Meta, Name, PARTS_MAX, PartRow, Place, SNAPSHOT_BYTES_MAX, pack, unpack};
 use kept::{Kept, PartFile, damaged};
+use trickle::Trickle;
 
 /// Files of parts that one snapshot names at most.
 const FILES_MAX: usize = 32;
@@ -82,24 +84,22 @@ struct State {
 /// Parts on their way to a file of their own.
 struct Writer {
     file: Arc<PartFile>,
-    out: Arc<dyn OpenFile>,
+    out: Trickle,
     waiting: Vec<u8>,
-    written: u64,
 }
 
 impl Writer {
     fn push(&mut self, bytes: &[u8]) -> io::Result<Place> {
-        let place = Place { file: self.file.number, at: self.written + self.waiting.len() as u64 };
+        let place = Place { file: self.file.number, at: self.out.end() + self.waiting.len() as u64 };
         self.waiting.extend_from_slice(bytes);
         if self.waiting.len() >= WRITE_BYTES {
-            self.flush()?;
+            self.write()?;
         }
         Ok(place)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.write_at(self.written, &self.waiting)?;
-        self.written += self.waiting.len() as u64;
+    fn write(&mut self) -> io::Result<()> {
+        self.out.write(&self.waiting)?;
         self.waiting.clear();
         Ok(())
     }
@@ -236,13 +236,11 @@ impl Snapshots {
         let places = places.ok_or_else(|| io::Error::other("a part of a snapshot was not written"))?;
         let mut files = base.map(|kept| kept.files.clone()).unwrap_or_default();
         if let Some(mut writer) = writer {
-            writer.flush()?;
+            writer.write()?;
             if fails(Point::SnapshotBeforeSync) {
                 return Err(io::Error::other("a fail point"));
             }
-            if !planted(Bug::SnapshotNotSynced) {
-                writer.out.sync()?;
-            }
+            writer.out.flush()?;
             files.insert(writer.file.number, writer.file);
         }
         let named: BTreeSet<u64> = places.iter().map(|place| place.file).collect();
@@ -258,8 +256,8 @@ impl Snapshots {
             Some(writer) => writer,
             None => {
                 let file = self.new_file(group)?;
-                let out = self.files.create(&file.path)?;
-                writer.insert(Writer { file, out, waiting: Vec::new(), written: 0 })
+                let out = Trickle::new(self.files.create(&file.path)?);
+                writer.insert(Writer { file, out, waiting: Vec::new() })
             }
         };
         writer.push(bytes)

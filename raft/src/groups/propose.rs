@@ -24,6 +24,8 @@ use crate::net::AskError;
 use crate::replica::Replica;
 use crate::types::{Command, term_of};
 
+/// The part of a follower's longest silence within which a leader that a quorum has just answered is surely followed: half of its lease.
+const LEASE_PART: u32 = 4;
 /// How long to wait before asking again when nobody leads.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long one node is given before another is tried; grows by half each time.
@@ -71,8 +73,9 @@ impl Node {
         let deadline = Instant::now() + timeout;
         let rested = !replica.rest.is_awake();
         replica.work();
-        // One that has rested would be refused, and then ask.
-        let mut renewed = rested && replica.confirm_lead(timeout.min(ATTEMPT)).await;
+        // One that has rested for long would be refused, and then ask.
+        let lately = self.config.election_max / LEASE_PART;
+        let mut renewed = rested && !replica.was_heard(lately) && replica.confirm_lead(timeout.min(ATTEMPT)).await;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let written = tokio::time::timeout(left, raft.client_write(Command::Entry(entry.clone()))).await;

@@ -11,13 +11,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use pando_abi::planted::{Bug, planted};
-
 use super::Snapshots;
 use super::form::{MANIFEST_BYTES_MAX, Manifest, Name, Place};
 use super::kept::{Kept, PartFile, Reader};
+use super::trickle::Trickle;
 use crate::entry::GroupId;
-use crate::files::OpenFile;
 use crate::machine::PART_BYTES_MAX;
 
 /// Bytes of parts that are asked for at once. With the rest of a packet they fit a frame.
@@ -66,16 +64,20 @@ struct Plan {
     manifest: Manifest,
     found: Found,
     own: u64,
-    out: Arc<dyn OpenFile>,
-    end: u64,
+    out: Trickle,
     /// Every part before this one is here.
     first: usize,
 }
 
 impl Incoming {
-    fn new(image: Name, before: Option<Incoming>) -> Incoming {
-        let earlier = before.and_then(|before| before.plan.map(|plan| plan.found).or(before.earlier));
-        Incoming { image, bytes: Vec::new(), plan: None, earlier }
+    fn new(image: Name, before: Option<Incoming>) -> io::Result<Incoming> {
+        let (plan, mut earlier) = before.map_or((None, None), |before| (before.plan, before.earlier));
+        if let Some(mut plan) = plan {
+            // Its file is written to no more, and may be named by this image.
+            plan.out.flush()?;
+            earlier = Some(plan.found);
+        }
+        Ok(Incoming { image, bytes: Vec::new(), plan: None, earlier })
     }
 }
 
@@ -87,9 +89,9 @@ impl Plan {
             return Ok(false);
         }
         if !self.found.have.contains_key(&row.name) {
-            self.out.write_at(self.end, bytes)?;
-            self.found.have.insert(row.name, Place { file: self.own, at: self.end });
-            self.end += bytes.len() as u64;
+            let place = Place { file: self.own, at: self.out.end() };
+            self.out.write(bytes)?;
+            self.found.have.insert(row.name, place);
         }
         Ok(true)
     }
@@ -117,10 +119,8 @@ impl Plan {
         wanted
     }
 
-    fn whole(self, bytes: Vec<u8>) -> io::Result<Kept> {
-        if self.end > 0 && !planted(Bug::SnapshotNotSynced) {
-            self.out.sync()?;
-        }
+    fn whole(mut self, bytes: Vec<u8>) -> io::Result<Kept> {
+        self.out.flush()?;
         let places = self.manifest.parts.iter().map(|row| self.found.have.get(&row.name).copied());
         let Some(places) = places.collect::<Option<Vec<Place>>>() else {
             return Err(io::Error::other("a snapshot counted as whole and was not"));
@@ -141,7 +141,7 @@ impl Snapshots {
         let mut incoming = match before.take() {
             Some(incoming) if incoming.image == image => incoming,
             other => match &piece {
-                Piece::Manifest { offset: 0, .. } => Incoming::new(image, other),
+                Piece::Manifest { offset: 0, .. } => Incoming::new(image, other)?,
                 _ => {
                     *before = other;
                     return Ok(Next::Manifest(0));
@@ -222,9 +222,9 @@ impl Snapshots {
             }
         }
         let own = self.new_file(group)?;
-        let out = self.files().create(&own.path)?;
+        let out = Trickle::new(self.files().create(&own.path)?);
         let number = own.number;
         found.files.insert(number, own);
-        Ok(Plan { manifest, found, own: number, out, end: 0, first: 0 })
+        Ok(Plan { manifest, found, own: number, out, first: 0 })
     }
 }
