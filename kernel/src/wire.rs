@@ -19,6 +19,9 @@ use crate::input::{Delivery, Input, Key, Moved, ReplyTo, SpawnOrder, Standing};
 /// Bytes of one encoded item at most: the largest message with all its handles, and its frame.
 pub const ITEM_BYTES_MAX: usize = pando_abi::limits::MESSAGE_BYTES_MAX + (16 << 10);
 
+/// What the places of all that is encoded are multiples of.
+const ALIGNMENT: usize = 16;
+
 /// Bytes that are not what they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("malformed: {0}")]
@@ -405,15 +408,11 @@ pub fn piece(bytes: &[u8], offset: u64, bytes_max: usize) -> &[u8] {
 pub fn encode<T>(value: &T) -> Vec<u8>
 where
     T: for<'a> Serialize<
-        rkyv::api::high::HighSerializer<
-            rkyv::util::AlignedVec,
-            rkyv::ser::allocator::ArenaHandle<'a>,
-            rkyv::rancor::Error,
-        >,
+        rkyv::api::high::HighSerializer<Vec<u8>, rkyv::ser::allocator::ArenaHandle<'a>, rkyv::rancor::Error>,
     >,
 {
     // Serialising to memory fails only when memory does.
-    rkyv::to_bytes::<rkyv::rancor::Error>(value).map(|b| b.into_vec()).unwrap_or_default()
+    rkyv::api::high::to_bytes_in(value, Vec::new()).unwrap_or_default()
 }
 
 /// Decodes what another machine or a disk holds: length first, then every byte validated.
@@ -429,8 +428,13 @@ where
     if bytes.len() > bytes_max {
         return Err(Malformed(format!("{} bytes, at most {bytes_max} are taken", bytes.len())));
     }
-    // Validation wants the buffer aligned; what comes off a socket is not.
-    let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
-    aligned.extend_from_slice(bytes);
-    rkyv::from_bytes::<T, rkyv::rancor::Error>(&aligned).map_err(|e| Malformed(e.to_string()))
+    // Validation wants the buffer aligned; what is a part of something else may not be.
+    let decoded = if bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+        rkyv::from_bytes::<T, rkyv::rancor::Error>(bytes)
+    } else {
+        let mut aligned = rkyv::util::AlignedVec::<ALIGNMENT>::with_capacity(bytes.len());
+        aligned.extend_from_slice(bytes);
+        rkyv::from_bytes::<T, rkyv::rancor::Error>(&aligned)
+    };
+    decoded.map_err(|e| Malformed(e.to_string()))
 }

@@ -17,6 +17,9 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 use thiserror::Error as ThisError;
 
+/// What the places of all that is encoded are multiples of.
+const ALIGNMENT: usize = 16;
+
 /// Bytes that are not what they should be.
 #[derive(Debug, ThisError, PartialEq, Eq)]
 pub(crate) enum Malformed {
@@ -45,9 +48,11 @@ where
 /// The bytes of a value.
 pub(crate) fn encode<T>(value: &T) -> Vec<u8>
 where
-    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, Error>>,
+    T: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
 {
-    encode_into(value, Vec::new())
+    #[expect(clippy::expect_used, reason = "as above")]
+    let bytes = rkyv::api::high::to_bytes_in::<_, Error>(value, Vec::new()).expect("serialising into memory");
+    bytes
 }
 
 /// The value in `bytes`, if they are at most `max` and hold one.
@@ -59,9 +64,14 @@ where
     if bytes.len() > max {
         return Err(Malformed::TooLong { len: bytes.len(), max });
     }
-    let mut aligned = AlignedVec::<16>::with_capacity(bytes.len());
-    aligned.extend_from_slice(bytes);
-    rkyv::from_bytes::<T, Error>(&aligned).map_err(|e| Malformed::Invalid { what, why: e.to_string() })
+    let decoded = if bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+        rkyv::from_bytes::<T, Error>(bytes)
+    } else {
+        let mut aligned = AlignedVec::<ALIGNMENT>::with_capacity(bytes.len());
+        aligned.extend_from_slice(bytes);
+        rkyv::from_bytes::<T, Error>(&aligned)
+    };
+    decoded.map_err(|e| Malformed::Invalid { what, why: e.to_string() })
 }
 
 #[cfg(test)]

@@ -55,8 +55,11 @@ pub fn page(document: &Value, figures: &Figures, pictures: &[String]) -> String 
     if short.is_empty() {
         page.push_str("Nothing.\n");
     }
-    for line in short {
+    for line in &short {
         let _ = writeln!(page, "- {line}");
+    }
+    if !short.is_empty() {
+        page.push_str("\nWhere the time of these goes, and what was tried: [SHORT.md](SHORT.md).\n");
     }
     if !pictures.is_empty() {
         page.push_str("\n## Curves\n");

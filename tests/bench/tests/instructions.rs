@@ -13,7 +13,7 @@ const MEASURED: [(&str, u64, u64); 5] = [
     ("spawns", 2_000, 28_561),
     ("sleepers", 2_000, 27_285),
     ("entries", 200, 769_079),
-    ("commands", 6_400, 47_622),
+    ("commands", 6_400, 43_877),
 ];
 
 /// Instructions of so many.
