@@ -269,7 +269,7 @@ impl Shadow {
 
     fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
         let area = self.areas.get(index / PAGES).and_then(|slot| slot.area.as_ref());
-        area.and_then(|area| area.copy(index)).map_or_else(|| module.base.page(index, len), |copy| copy)
+        area.and_then(|area| area.copy(index)).unwrap_or_else(|| module.base.page(index, len))
     }
 }
 
@@ -343,7 +343,7 @@ impl View {
 
     fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
         let area = self.areas.get(index / PAGES).and_then(Option::as_ref);
-        area.and_then(|area| area.copy(index)).map_or_else(|| module.base.page(index, len), |copy| copy)
+        area.and_then(|area| area.copy(index)).unwrap_or_else(|| module.base.page(index, len))
     }
 }
 

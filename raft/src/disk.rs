@@ -19,7 +19,7 @@ pub(crate) mod promises;
 mod reading;
 pub(crate) mod snapshots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,7 @@ use crate::config::{Config, Fatal};
 use crate::entry::GroupId;
 use crate::error::OpenError;
 use crate::files::SystemFiles;
+use crate::types::{LogEntry, Membership, log_id};
 use appender::{Appender, Item};
 use applying::Applying;
 use engine_files::EngineFiles;
@@ -212,6 +213,15 @@ impl Disk {
     /// Writes a vote for a replica that does not run.
     pub(crate) async fn set_vote(&self, record: &GroupRecord, vote: VoteRecord) -> std::io::Result<()> {
         self.appender.write(vec![Item::Put(record.region, log::KEY_VOTE.to_vec(), encode(&vote))]).await
+    }
+
+    /// Writes the first entry of a group, its founders, for a replica that does not run and has nothing.
+    pub(crate) async fn found(&self, record: &GroupRecord) -> std::io::Result<()> {
+        let founders: BTreeSet<u64> = record.founders.iter().copied().collect();
+        let nodes: BTreeMap<u64, ()> = founders.iter().map(|founder| (*founder, ())).collect();
+        let membership = Membership::new(vec![founders], nodes).map_err(std::io::Error::other)?;
+        let entry = LogEntry { log_id: log_id(0, 0), payload: openraft::EntryPayload::Membership(membership) };
+        self.appender.write(vec![Item::Entries(record.region, vec![log::raw_entry(&entry)])]).await
     }
 
     /// Remembers that the replica here is fenced, and how.

@@ -1,6 +1,7 @@
 //! The groups of one node: the public face of this crate.
 
 mod copy;
+mod founding;
 mod members;
 mod node;
 pub(crate) mod old_copy;

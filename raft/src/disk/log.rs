@@ -147,6 +147,15 @@ impl State {
     }
 }
 
+/// An entry as the log engine takes it.
+pub(super) fn raw_entry(entry: &LogEntry) -> eraftpb::Entry {
+    let mut raw = eraftpb::Entry::default();
+    raw.set_term(crate::types::term_of(&entry.log_id));
+    raw.set_index(entry.log_id.index + 1);
+    raw.set_data(encode_entry(entry).into());
+    raw
+}
+
 impl GroupLog {
     /// The log of a region, as the disk has it.
     pub(crate) fn open(disk: Arc<Disk>, region: u64) -> io::Result<GroupLog> {
@@ -436,13 +445,8 @@ impl RaftLogStorage<Types> for GroupLog {
     {
         let shared = &self.shared;
         let encode_one = |entry: LogEntry| {
-            let data = encode_entry(&entry);
-            let bytes = data.len();
-            let mut raw = eraftpb::Entry::default();
-            raw.set_term(crate::types::term_of(&entry.log_id));
-            raw.set_index(entry.log_id.index + 1);
-            raw.set_data(data.into());
-            (entry, bytes, raw)
+            let raw = raw_entry(&entry);
+            (entry, raw.data.len(), raw)
         };
         let encoded: Vec<_> = entries.into_iter().map(encode_one).collect();
         let mut state = shared.state.lock();

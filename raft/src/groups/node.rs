@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use futures::StreamExt;
 use openraft::SnapshotPolicy;
-use openraft::async_runtime::WatchReceiver;
 use pando_abi::NodeId;
 use pando_abi::limits::REPLICAS_MAX;
 use parking_lot::RwLock;
@@ -21,7 +19,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use super::old_copy::{AT_ONCE, MARK_EVERY, Meeting};
 use super::poison::decide;
 use crate::codec::record::{GroupRecord, VoteRecord};
-use crate::codec::wire::{Answer, Ask, Packet};
+use crate::codec::wire::Packet;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::disk::log::GroupLog;
@@ -31,15 +29,9 @@ use crate::groups::turns::Turns;
 use crate::machine::{Machines, Wire};
 use crate::net::Link;
 use crate::replica::rest::{Awake, Rest};
-use crate::replica::{GroupRaft, Notice, Replica, blocking};
+use crate::replica::{Notice, Replica, blocking};
 use crate::status::GroupEvent;
 
-/// How often the founder of a group looks whether the others are there.
-const FOUND_TRIES: u32 = 40;
-/// The pause between.
-const FOUND_PAUSE: Duration = Duration::from_millis(20);
-/// How much later than the one before it each founder founds a group that nobody has founded.
-const FOUNDER_PATIENCE: Duration = Duration::from_secs(3);
 /// Groups that are restarted at once.
 const RESTARTS_AT_ONCE: usize = 8;
 /// Events kept for a slow receiver.
@@ -153,9 +145,7 @@ impl Node {
                 async move {
                     let replica = node.find(group, &record).await.map_err(|why| (group, why))?;
                     // What made it may have been cut short. A replica that stops here says so itself.
-                    if let Err(why) = node.initialise(group, &record, &replica).await {
-                        tracing::debug!(%group, %why, "not initialised");
-                    }
+                    node.initialise(group, &record, &replica).await;
                     Ok::<_, (GroupId, String)>(())
                 }
             })
@@ -250,7 +240,7 @@ impl Node {
     }
 
     /// Makes the replica here if there is none. With founders: initialises if this node is the first, or later if nobody has.
-    pub(crate) async fn add(&self, group: GroupId, founders: Option<&[NodeId]>) -> Result<(), CreateError> {
+    pub(crate) async fn add(self: &Arc<Self>, group: GroupId, founders: Option<&[NodeId]>) -> Result<(), CreateError> {
         let founders = match founders {
             Some(voters) => {
                 let set = check_voters(voters).map_err(CreateError::Voters)?;
@@ -278,41 +268,12 @@ impl Node {
             }
             None => self.begin(group, &record).await.map_err(stopped)?,
         };
-        self.initialise(group, &record, &replica).await.map_err(stopped)
-    }
-
-    /// The first founder does, if it was told so when it began: whoever joined waits to be found. Groups have different first founders,
-    /// so that not one node leads all of them. It may be gone for good before it has; so each other founder does, one after the other
-    /// and later. All write the same first entry, which is as if one had; and what a majority of founders has begun, the others cannot
-    /// begin anew.
-    async fn initialise(&self, group: GroupId, record: &GroupRecord, replica: &Replica) -> Result<(), String> {
-        let Some(raft) = replica.running().cloned() else { return Ok(()) };
-        let Some(place) = record.founders.iter().position(|founder| *founder == self.id) else { return Ok(()) };
-        let founders = record.founders.len();
-        let rank = (place + founders - usize::from(group.0[15]) % founders) % founders;
-        if raft.is_initialized().await.map_err(|e| e.to_string())? {
-            return Ok(());
-        }
-        let founding =
-            Founding { link: self.link.clone(), me: self.id, group, raft, founders: record.founders.clone() };
-        if rank == 0 {
-            if founding.begin().await {
-                self.runtime.spawn(founding.elect());
-            }
-            return Ok(());
-        }
-        self.runtime.spawn(async move {
-            tokio::time::sleep(FOUNDER_PATIENCE * rank as u32).await;
-            // If it has ended meanwhile, somebody else says so.
-            if founding.begin().await {
-                founding.elect().await;
-            }
-        });
+        self.initialise(group, &record, &replica).await;
         Ok(())
     }
 
     /// A leader wants this node to have a replica.
-    pub(crate) async fn join_for_peer(&self, group: GroupId) -> Result<(), String> {
+    pub(crate) async fn join_for_peer(self: &Arc<Self>, group: GroupId) -> Result<(), String> {
         match self.replica(group) {
             None => self.machines.may_join(group)?,
             Some(replica) if replica.in_doubt.load(Ordering::Relaxed) => return Err("its replica is in doubt".into()),
@@ -459,49 +420,6 @@ impl Node {
                 tracing::error!(%group, index, "replicas disagree and neither side has a majority");
                 let _ = self.events.send(GroupEvent::Diverged { group, index });
             }
-        }
-    }
-}
-
-/// A group that is being founded, as one of its founders sees it.
-struct Founding {
-    link: Arc<Link>,
-    me: u64,
-    group: GroupId,
-    raft: GroupRaft,
-    founders: Vec<u64>,
-}
-
-impl Founding {
-    /// Writes the first entry, unless there is one. `false`: there was.
-    async fn begin(&self) -> bool {
-        let voters: BTreeSet<u64> = self.founders.iter().copied().collect();
-        let begun = self.raft.initialize(voters).await;
-        if let Err(e) = &begun {
-            // A leader may have found it meanwhile, which is as good.
-            tracing::debug!(group = %self.group, %e, "not initialised");
-        }
-        begun.is_ok()
-    }
-
-    /// Has this founder elected as soon as the others are there: without it a new group would wait for an election's silence.
-    async fn elect(self) {
-        for _ in 0..FOUND_TRIES {
-            if self.raft.server_metrics().borrow_watched().current_leader.is_some() {
-                return;
-            }
-            let others = self.founders.iter().filter(|founder| **founder != self.me).map(|other| {
-                let ask = Ask::ReadIndex { timeout_ms: 0 };
-                self.link.ask(NodeId(*other as u32), self.group, ask, false, FOUND_PAUSE * 10)
-            });
-            let answers = futures::future::join_all(others).await;
-            let there = answers.into_iter().filter(|answer| !matches!(answer, Err(_) | Ok(Answer::Unknown))).count();
-            if (there + 1) * 2 > self.founders.len() {
-                // If it has ended meanwhile, somebody else says so.
-                let _ = self.raft.trigger().elect(false).await;
-                return;
-            }
-            tokio::time::sleep(FOUND_PAUSE).await;
         }
     }
 }
