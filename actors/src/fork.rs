@@ -22,12 +22,8 @@ use std::sync::{
 use parking_lot::Mutex;
 
 use crate::{
-    Effect, Event, Exit, Handled, Limits, Module,
-    guest::State,
-    module::RECYCLE_BYTES_MAX,
-    shadow::View,
-    shell::Shell,
-    transaction::{self, Ran},
+    Effect, Event, Exit, Handled, Limits, Module, guest::State, module::RECYCLE_BYTES_MAX, shadow::View, shell::Shell,
+    transaction,
 };
 
 use pando_abi::ExitKind;
@@ -123,11 +119,7 @@ impl Fork {
         };
         let (fuel, ran) = transaction::run(&mut shell, &still.limits, event, effects, true);
         self.leave(shell);
-        let end = match ran {
-            Ran::Good(end) => end,
-            Ran::Bad(exit) => Some(exit),
-        };
-        Handled { fuel, end: end.map(Box::new), refused: None }
+        ran.of_query(fuel)
     }
 
     /// An instance that shows this.
@@ -143,9 +135,7 @@ impl Fork {
                 shell
             }
         };
-        let guest = shell.store.data_mut();
-        guest.limits = *limits;
-        guest.state = state.clone();
+        shell.store.data_mut().state = state.clone();
         shell.forget_trace();
         shell.forget_marks();
         Ok(shell)
@@ -165,18 +155,14 @@ impl Fork {
     /// The query is over.
     fn leave(&self, mut shell: Shell) {
         let Still { module, view, .. } = &*self.still;
-        if view.restore(&mut shell, module).is_none() {
-            // Its memory has grown, which cannot be taken back.
+        if !self.still.is_large() {
             return module.recycle(shell);
         }
-        shell.store.data_mut().state = State::default();
-        if !self.still.is_large() {
-            if view.take_out(&mut shell, module).is_some() {
-                shell.forget_marks();
-                module.put_shell(shell);
-            }
+        if !view.restore(&mut shell, module) {
+            // Its memory has grown, which cannot be taken back.
             return;
         }
+        shell.store.data_mut().state = State::default();
         let mut kept = self.place.room.kept.lock();
         if kept.shells.len() < KEPT_MAX {
             kept.shells.push((shell, view.clone()));

@@ -219,11 +219,7 @@ impl Hot {
             let exit = Exit::new(ExitKind::MemoryLimit, "the machine has no memory left to take a query back");
             return (Handled { fuel, end: Some(Box::new(exit)), refused: None }, true);
         }
-        let end = match ran {
-            Ran::Good(end) => end,
-            Ran::Bad(exit) => Some(exit),
-        };
-        (Handled { fuel, end: end.map(Box::new), refused: None }, false)
+        (ran.of_query(fuel), false)
     }
 
     /// Has the guest write its state down, and takes that back. The last: could it not be taken back, so that the actor has

@@ -165,14 +165,7 @@ impl Shadow {
     /// Brings the instance back. `false` if its memory has grown, which cannot be taken back in the same instance.
     #[must_use]
     pub(crate) fn restore(&self, shell: &mut Shell, module: &Module) -> bool {
-        if shell.size() != self.size {
-            return false;
-        }
-        match shell.take_marks() {
-            Some(marked) => marked.into_iter().for_each(|index| self.put_back(shell, module, index)),
-            None => (0..pages::count(self.size)).for_each(|index| self.put_back(shell, module, index)),
-        }
-        shell.set_globals(&self.globals).is_some()
+        take_back(shell, self.size, &self.globals, |index, len| self.page(module, index, len))
     }
 
     /// Brings another instance to where the shadow is, whatever it was.
@@ -181,17 +174,9 @@ impl Shadow {
         if fresh.size() != self.size {
             return false;
         }
-        (0..pages::count(self.size)).for_each(|index| self.put_back(fresh, module, index));
+        (0..pages::count(self.size)).for_each(|index| put_back(fresh, index, |len| self.page(module, index, len)));
         fresh.forget_marks();
         fresh.set_globals(&self.globals).is_some()
-    }
-
-    fn put_back(&self, shell: &mut Shell, module: &Module, index: usize) {
-        let page = pages::of_mut(shell.memory_mut(), index);
-        let good = self.page(module, index, page.len());
-        if page != good {
-            page.copy_from_slice(good);
-        }
     }
 
     /// Bytes of memory as of the last good event.
@@ -268,8 +253,34 @@ impl Shadow {
     }
 
     fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
-        let area = self.areas.get(index / PAGES).and_then(|slot| slot.area.as_ref());
-        area.and_then(|area| area.copy(index)).unwrap_or_else(|| module.base.page(index, len))
+        shown(self.areas.get(index / PAGES).and_then(|slot| slot.area.as_ref()), module, index, len)
+    }
+}
+
+/// A page as its area has it, or as at birth.
+fn shown<'a>(area: Option<&'a Arc<Area>>, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
+    area.and_then(|area| area.copy(index)).unwrap_or_else(|| module.base.page(index, len))
+}
+
+/// Brings an instance back to such pages and globals, of which it has written what it has marked. `false` if its memory has grown.
+fn take_back<'a>(shell: &mut Shell, size: usize, globals: &[u128], good: impl Fn(usize, usize) -> &'a [u8]) -> bool {
+    if shell.size() != size {
+        return false;
+    }
+    let back = |shell: &mut Shell, index| put_back(shell, index, |len| good(index, len));
+    match shell.take_marks() {
+        Some(marked) => marked.into_iter().for_each(|index| back(shell, index)),
+        None => (0..pages::count(size)).for_each(|index| back(shell, index)),
+    }
+    shell.set_globals(globals).is_some()
+}
+
+/// A page that is there already is not written.
+fn put_back<'a>(shell: &mut Shell, index: usize, good: impl FnOnce(usize) -> &'a [u8]) {
+    let page = pages::of_mut(shell.memory_mut(), index);
+    let good = good(page.len());
+    if page != good {
+        page.copy_from_slice(good);
     }
 }
 
@@ -297,35 +308,10 @@ impl View {
         shell.set_globals(&self.globals)
     }
 
-    /// Takes back what was written in an instance that was here. `None`: it has more memory.
-    pub(crate) fn restore(&self, shell: &mut Shell, module: &Module) -> Option<()> {
-        if shell.size() != self.size {
-            return None;
-        }
-        let marked = shell.take_marks();
-        let memory = shell.memory_mut();
-        let put_back = |index| {
-            let page = pages::of_mut(memory, index);
-            let good = self.page(module, index, page.len());
-            if page != good {
-                page.copy_from_slice(good);
-            }
-        };
-        match marked {
-            Some(marked) => marked.into_iter().for_each(put_back),
-            None => (0..pages::count(self.size)).for_each(put_back),
-        }
-        shell.set_globals(&self.globals)
-    }
-
-    /// Brings an instance that is here to its base.
-    pub(crate) fn take_out(&self, shell: &mut Shell, module: &Module) -> Option<()> {
-        let memory = shell.memory_mut();
-        for index in self.pages_beside(None) {
-            let page = pages::of_mut(memory, index);
-            page.copy_from_slice(module.base.page(index, page.len()));
-        }
-        shell.set_globals(&module.base_globals)
+    /// Takes back what was written in an instance that was here. `false`: it has more memory.
+    #[must_use]
+    pub(crate) fn restore(&self, shell: &mut Shell, module: &Module) -> bool {
+        take_back(shell, self.size, &self.globals, |index, len| self.page(module, index, len))
     }
 
     /// The pages that are not those of another view, or of the base.
@@ -342,8 +328,7 @@ impl View {
     }
 
     fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
-        let area = self.areas.get(index / PAGES).and_then(Option::as_ref);
-        area.and_then(|area| area.copy(index)).unwrap_or_else(|| module.base.page(index, len))
+        shown(self.areas.get(index / PAGES).and_then(Option::as_ref), module, index, len)
     }
 }
 

@@ -10,7 +10,7 @@
 use pando_abi::{Errno, EventHeader, EventKind, Handle, event::flags, limits};
 
 use crate::{
-    Class, Effect, Event, Exit, Limits, fault,
+    Class, Effect, Event, Exit, Handled, Limits, fault,
     guest::{Phase, Stop},
     shell::Shell,
     table::{Kind, Table},
@@ -22,6 +22,17 @@ pub(crate) enum Ran {
     Good(Option<Exit>),
     /// It faulted, or ran over a limit.
     Bad(Exit),
+}
+
+impl Ran {
+    /// What is told of a query that took so much fuel: that it ended or faulted is one to whoever asked.
+    pub(crate) fn of_query(self, fuel: u64) -> Handled {
+        let end = match self {
+            Ran::Good(end) => end,
+            Ran::Bad(exit) => Some(exit),
+        };
+        Handled { fuel, end: end.map(Box::new), refused: None }
+    }
 }
 
 /// Notes what an event says by itself. Not undone.

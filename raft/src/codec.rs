@@ -34,25 +34,19 @@ pub(crate) enum Malformed {
 /// The bytes of a value, appended to `out`.
 pub(crate) fn encode_into<T>(value: &T, mut out: Vec<u8>) -> Vec<u8>
 where
-    T: for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, Error>>,
+    T: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
 {
-    #[expect(
-        clippy::expect_used,
-        reason = "serialising plain vectors and enums into memory fails only where memory ends"
-    )]
-    let bytes = rkyv::to_bytes::<Error>(value).expect("serialising into memory");
-    out.extend_from_slice(&bytes);
+    out.extend_from_slice(&encode(value));
     out
 }
 
 /// The bytes of a value.
+#[expect(clippy::expect_used, reason = "serialising plain vectors and enums into memory fails only where memory ends")]
 pub(crate) fn encode<T>(value: &T) -> Vec<u8>
 where
     T: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
 {
-    #[expect(clippy::expect_used, reason = "as above")]
-    let bytes = rkyv::api::high::to_bytes_in::<_, Error>(value, Vec::new()).expect("serialising into memory");
-    bytes
+    rkyv::api::high::to_bytes_in::<_, Error>(value, Vec::new()).expect("serialising into memory")
 }
 
 /// The value in `bytes`, if they are at most `max` and hold one.

@@ -6,6 +6,9 @@
 //! 1. What was written is on the disk when [`OpenFile::sync`] has returned, and not before.
 //! 2. A file that was made, renamed or deleted is so after a power cut when [`Files::sync_dir`] has returned.
 
+#[cfg(test)]
+pub(crate) mod watched;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -9,12 +9,12 @@ use pando_abi::{Address, Errno, EventKind, ExitKind, call::call_flags, event::fl
 use pando_actors::{Effect, Event, Handled};
 
 use super::{Moment, Process, Stepped, answer, reply_capability};
-use crate::input::{Action, Delivery, Input, Sink};
+use crate::input::{Action, Delivery, Input, Sink, Standing};
 
 /// See the module.
 pub struct Question {
     delivery: Box<Delivery>,
-    moment: Moment,
+    standing: Standing,
     /// The event without what came with the delivery.
     bare: Event<'static>,
 }
@@ -26,7 +26,7 @@ impl Process {
             turn_away(self.identity.me, delivery, actions);
             return None;
         }
-        Some(Question { delivery, moment, bare: self.event(EventKind::Message, moment) })
+        Some(Question { delivery, standing: moment.standing, bare: self.event(EventKind::Message, moment) })
     }
 }
 
@@ -49,7 +49,7 @@ impl Question {
         effects: &mut Vec<Effect>,
         actions: &mut impl Sink,
     ) -> Stepped {
-        let (delivery, standing) = (&self.delivery, self.moment.standing);
+        let (delivery, standing) = (&self.delivery, self.standing);
         let event = Event {
             flags: self.bare.flags | flags::QUERY,
             badge: delivery.badge,

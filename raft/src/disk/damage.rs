@@ -13,69 +13,25 @@ use super::Disk;
 use super::appender::{Entries, Item};
 use crate::config::Config;
 use crate::error::OpenError;
-use crate::files::{Files, OpenFile, SystemFiles};
+use crate::files::Files;
+use crate::files::watched::{Watch, Watched};
 
 const REGION: u64 = 9;
 const ENTRIES: u64 = 60;
 
-/// The system's files; one read of all fails.
+/// One read of all fails.
 #[derive(Default)]
 struct Misreading {
-    reads: Arc<AtomicUsize>,
+    reads: AtomicUsize,
     fails: usize,
 }
 
-struct Misread {
-    file: Arc<dyn OpenFile>,
-    reads: Arc<AtomicUsize>,
-    fails: usize,
-}
-
-impl Misreading {
-    fn wrap(&self, file: Arc<dyn OpenFile>) -> Arc<dyn OpenFile> {
-        Arc::new(Misread { file, reads: self.reads.clone(), fails: self.fails })
-    }
-}
-
-impl Files for Misreading {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
-        Ok(self.wrap(SystemFiles.create(path)?))
-    }
-    fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn OpenFile>> {
-        Ok(self.wrap(SystemFiles.open(path, write)?))
-    }
-    fn delete(&self, path: &Path) -> io::Result<()> {
-        SystemFiles.delete(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        SystemFiles.rename(from, to)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        SystemFiles.list(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        SystemFiles.sync_dir(dir)
-    }
-}
-
-impl OpenFile for Misread {
-    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if self.reads.fetch_add(1, Ordering::Relaxed) == self.fails {
-            return Err(io::Error::other("a bad sector"));
+impl Watch for Misreading {
+    fn read(&self) -> io::Result<()> {
+        match self.reads.fetch_add(1, Ordering::Relaxed) == self.fails {
+            true => Err(io::Error::other("a bad sector")),
+            false => Ok(()),
         }
-        self.file.read_at(at, buf)
-    }
-    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_at(at, bytes)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
     }
 }
 
@@ -115,7 +71,7 @@ fn a_read_that_fails_is_not_the_end_of_the_log() {
     let mut refused = 0;
     loop {
         let files = Misreading { fails: refused, ..Misreading::default() };
-        match open(dir.path(), Some(Arc::new(files))) {
+        match open(dir.path(), Some(Arc::new(Watched(Arc::new(files))))) {
             Ok(disk) => {
                 disk.close();
                 break;

@@ -32,6 +32,15 @@ async fn realm(nodes: u32) -> Cluster {
     cluster
 }
 
+/// Three nodes and a group with a line in it; its leader, and the two others.
+async fn one_line() -> (Cluster, GroupId, u32, (u32, u32)) {
+    let (cluster, g) = (realm(3).await, group(1));
+    cluster.create(g, &[1, 2, 3]).await;
+    put(&cluster.nodes[&1], g, 0).await;
+    let leader = cluster.leader(g, &[1, 2, 3]).await;
+    (cluster, g, leader, (leader % 3 + 1, (leader + 1) % 3 + 1))
+}
+
 /// The disk of a node as it is now, while the node runs.
 fn keep(cluster: &Cluster, node: u32) -> tempfile::TempDir {
     let kept = tempfile::tempdir().unwrap();
@@ -119,12 +128,7 @@ fn an_old_copy_of_a_disk_is_recognised_and_loses_nothing_though_it_was_one_of_tw
 #[test]
 fn an_old_copy_that_dies_again_before_anybody_can_help_it_is_in_doubt_after_the_boot_too() {
     run(async {
-        let mut cluster = realm(3).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
-        let leader = cluster.leader(g, &[1, 2, 3]).await;
-        let (victim, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+        let (mut cluster, g, leader, (victim, other)) = one_line().await;
         let kept = kept_before(&cluster, g, leader, victim, 1..20).await;
         put_back(&mut cluster, victim, &kept).await;
         // Who is left knows, and is no majority.
@@ -195,12 +199,7 @@ fn a_group_that_an_old_copy_has_forgotten_altogether_takes_its_node_back() {
 #[test]
 fn a_witness_whose_own_disk_is_an_old_copy_does_not_bring_down_a_node_that_was_mended_before() {
     run(async {
-        let mut cluster = realm(3).await;
-        let g = group(1);
-        cluster.create(g, &[1, 2, 3]).await;
-        put(&cluster.nodes[&1], g, 0).await;
-        let leader = cluster.leader(g, &[1, 2, 3]).await;
-        let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+        let (mut cluster, g, leader, (one, other)) = one_line().await;
         let kept = kept_before(&cluster, g, leader, one, 1..5).await;
         // Another life of it, of which the other one's copy has heard, and one more, of which it has not.
         ends(&mut cluster, one).await;

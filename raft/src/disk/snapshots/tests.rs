@@ -7,7 +7,8 @@ use super::incoming::{Incoming, Next, Piece};
 use super::kept::Reader;
 use super::*;
 use crate::codec::record::{LogIdRecord, MembershipRecord};
-use crate::files::{OpenFile, SystemFiles};
+use crate::files::SystemFiles;
+use crate::files::watched::{Watch, Watched};
 
 const GROUP: GroupId = pando_abi::ActorId([5; 16]);
 const PART: usize = 4096;
@@ -300,68 +301,34 @@ fn what_is_not_what_its_manifest_says_is_not_taken() {
     }
 }
 
-/// The system's files; nothing gets its last name while bytes of a file of parts wait for the disk, and never do many wait.
-#[derive(Clone, Default)]
-struct Careful(Arc<Mutex<BTreeMap<PathBuf, usize>>>);
+/// Nothing gets its last name while bytes of any file wait for the disk, and never do many wait.
+#[derive(Default)]
+struct Careful(Mutex<BTreeMap<PathBuf, usize>>);
 
-struct CarefulFile {
-    own: PathBuf,
-    file: Arc<dyn OpenFile>,
-    waiting: Careful,
-}
-
-impl Files for Careful {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
-        let file = SystemFiles.create(path)?;
-        Ok(Arc::new(CarefulFile { own: path.to_path_buf(), file, waiting: self.clone() }))
+impl Watch for Careful {
+    fn write(&self, path: &Path, bytes: usize) {
+        let mut waiting = self.0.lock();
+        let own = waiting.entry(path.to_path_buf()).or_default();
+        *own += bytes;
+        assert!(*own <= 4 << 20, "{own} bytes wait for the disk at once");
     }
-    fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn OpenFile>> {
-        SystemFiles.open(path, write)
+    fn sync(&self, path: &Path) {
+        self.0.lock().insert(path.to_path_buf(), 0);
     }
-    fn delete(&self, path: &Path) -> io::Result<()> {
+    fn delete(&self, path: &Path) {
         self.0.lock().remove(path);
-        SystemFiles.delete(path)
     }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self) {
         let waiting = self.0.lock();
         assert!(waiting.values().all(|bytes| *bytes == 0), "not on the disk yet: {waiting:?}");
-        SystemFiles.rename(from, to)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        SystemFiles.list(dir)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        SystemFiles.sync_dir(dir)
-    }
-}
-
-impl OpenFile for CarefulFile {
-    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(at, buf)
-    }
-    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut waiting = self.waiting.0.lock();
-        let own = waiting.entry(self.own.clone()).or_default();
-        *own += bytes.len();
-        assert!(*own <= 4 << 20, "{own} bytes wait for the disk at once");
-        self.file.write_at(at, bytes)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.waiting.0.lock().insert(self.own.clone(), 0);
-        self.file.sync()
     }
 }
 
 #[test]
 fn what_a_snapshot_names_is_on_the_disk_before_it_and_never_does_much_wait_for_the_disk() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let careful = |dir: &Path| Snapshots::open(dir.to_path_buf(), Arc::new(Careful::default())).unwrap();
+    let careful =
+        |dir: &Path| Snapshots::open(dir.to_path_buf(), Arc::new(Watched(Arc::<Careful>::default()))).unwrap();
     let (from, to) = (careful(here.path()), careful(there.path()));
     let mut state = State::new(3_000);
     let first = from.save(GROUP, meta(1), &mut state).unwrap();
