@@ -152,12 +152,12 @@ impl Actor {
     }
 
     /// The actor as it is now, to be written while it goes on. With undo this costs what an event's renewal of the shadow does,
-    /// and a word for each area of 64 KiB.
+    /// and a word for each MiB.
     pub fn freeze(&mut self) -> Result<Frozen, ImageError> {
         self.may_rest()?;
         let hot = self.form.wake(&self.module, &self.limits).map_err(|exit| ImageError::Ended(exit.to_string()))?;
-        let (head, areas) = hot.freeze(&self.module);
-        Ok(Frozen::new(self.module.clone(), Image::from_parts(self.module.hash(), head), areas))
+        let (head, view) = hot.freeze(&self.module);
+        Ok(Frozen::new(self.module.clone(), Image::from_parts(self.module.hash(), head), view))
     }
 
     /// The actor that was frozen: from its head, and its areas in any order, each with the name that a snapshot has for it. Of a

@@ -22,8 +22,8 @@ use std::sync::{
 use parking_lot::Mutex;
 
 use crate::{
-    Effect, Event, Exit, Handled, Limits, Module, guest::State, module::RECYCLE_BYTES_MAX, shadow::View, shell::Shell,
-    transaction,
+    Effect, Event, Exit, Handled, Limits, Module, guest::State, module::RECYCLE_BYTES_MAX, shell::Shell, transaction,
+    view::View,
 };
 
 use pando_abi::ExitKind;

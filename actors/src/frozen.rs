@@ -12,13 +12,13 @@
 //! 2. The same actor gives the same head and the same areas, whoever froze it and when.
 //! 3. Bytes of anybody may be put into a memory that is at its base: nothing outside of their area is written.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     Image, Module,
     delta::{self, Writer},
     pages::PAGE,
-    shadow::{Area, PAGES},
+    view::{Area, PAGES, View},
 };
 
 /// Bytes of an area.
@@ -28,12 +28,23 @@ const AREA: usize = PAGES * PAGE;
 pub struct Frozen {
     module: Arc<Module>,
     head: Image,
-    areas: Vec<(u32, Arc<Area>)>,
+    view: View,
+    /// Which areas of it differ from the module's base: found by who asks first, for the actor's thread has no time for that.
+    touched: OnceLock<Vec<u32>>,
 }
 
 impl Frozen {
-    pub(crate) fn new(module: Arc<Module>, head: Image, areas: Vec<(u32, Arc<Area>)>) -> Frozen {
-        Frozen { module, head, areas }
+    pub(crate) fn new(module: Arc<Module>, head: Image, view: View) -> Frozen {
+        Frozen { module, head, view, touched: OnceLock::new() }
+    }
+
+    fn touched(&self) -> &[u32] {
+        self.touched.get_or_init(|| self.view.touched_areas().map(|(n, _)| n as u32).collect())
+    }
+
+    fn area(&self, n: usize) -> Option<(u32, &Area)> {
+        let index = *self.touched().get(n)?;
+        Some((index, self.view.area(index as usize)?))
     }
 
     /// Everything but its memory.
@@ -43,17 +54,17 @@ impl Frozen {
 
     /// How many areas differ from the module's base, or did once.
     pub fn areas(&self) -> usize {
-        self.areas.len()
+        self.touched().len()
     }
 
     /// The name that was given to the bytes of the `n`th of them, if that area has not been written since.
     pub fn name(&self, n: usize) -> Option<[u8; 32]> {
-        self.areas.get(n)?.1.name.get().copied()
+        self.area(n)?.1.name.get().copied()
     }
 
     /// The bytes of the `n`th of them have this name. The actor's next freezing says so too, if it does not write there.
     pub fn named(&self, n: usize, name: [u8; 32]) {
-        if let Some((_, area)) = self.areas.get(n) {
+        if let Some((_, area)) = self.area(n) {
             // It may have that name already.
             _ = area.name.set(name);
         }
@@ -61,8 +72,8 @@ impl Frozen {
 
     /// The bytes of the `n`th of them.
     pub fn bytes(&self, n: usize) -> Vec<u8> {
-        let Some((index, area)) = self.areas.get(n) else { return Vec::new() };
-        let first = *index as usize * PAGES;
+        let Some((index, area)) = self.area(n) else { return Vec::new() };
+        let first = index as usize * PAGES;
         let mut writer = Writer::from(&self.module.base, first);
         for (page, bytes) in area.touched() {
             writer.page(first + page, bytes);

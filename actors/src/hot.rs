@@ -20,13 +20,18 @@ use crate::{
     guest::State,
     image::{self, Rested},
     packed, root,
-    shadow::{Area, Shadow},
+    shadow::Shadow,
     shell::Shell,
     transaction::{self, Door, Ran},
+    view::View,
 };
 
 /// Events that are noted before the shadow is renewed.
 const NOTED_MAX: usize = 64;
+/// And where the memory is larger than caches are, so that nobody waits long while what they wrote is looked at.
+const NOTED_OF_LARGE_MAX: usize = 16;
+/// Bytes of such a memory.
+const LARGE_BYTES: usize = 64 << 20;
 /// Bytes of their bodies.
 const NOTED_BYTES_MAX: usize = 64 << 10;
 /// Fuel that they took: some ten milliseconds.
@@ -127,17 +132,14 @@ impl Hot {
         Ok(hot)
     }
 
-    /// The actor as it is, in a form that stays so while it goes on: the bytes at rest but for its memory, and its memory's areas.
-    pub(crate) fn freeze(&mut self, module: &Module) -> (Box<[u8]>, Vec<(u32, Arc<Area>)>) {
+    /// The actor as it is, in a form that stays so while it goes on: the bytes at rest but for its memory, and its memory.
+    pub(crate) fn freeze(&mut self, module: &Module) -> (Box<[u8]>, View) {
         self.settle(module);
-        let (view, globals) = match &self.undo {
-            Some(undo) => (undo.shadow.touched_areas(), undo.shadow.globals().to_vec()),
-            None => {
-                let shadow = Shadow::take(&mut self.shell, module);
-                (shadow.touched_areas(), shadow.globals().to_vec())
-            }
+        let view = match &self.undo {
+            Some(undo) => undo.shadow.now().clone(),
+            None => Shadow::take(&mut self.shell, module).now().clone(),
         };
-        let rested = Rested { memory_bytes: self.shell.size(), globals, delta: Vec::new() };
+        let rested = Rested { memory_bytes: view.size(), globals: view.globals.clone(), delta: Vec::new() };
         (image::seal(self.state(), &rested), view)
     }
 
@@ -145,16 +147,18 @@ impl Hot {
     pub(crate) fn fork(&mut self, module: &Arc<Module>, limits: &Limits) -> Option<Fork> {
         self.settle(module);
         let undo = self.undo.as_mut()?;
-        let place = undo.room.place(undo.shadow.size())?;
-        let (shadow, state) = (&undo.shadow, &self.shell.store.data().state);
-        let still = undo.fork.get_or_insert_with(|| Arc::new(Still::new(module, limits, state.clone(), shadow.view())));
+        let now = undo.shadow.now();
+        let place = undo.room.place(now.size())?;
+        let state = &self.shell.store.data().state;
+        let still = undo.fork.get_or_insert_with(|| Arc::new(Still::new(module, limits, state.clone(), now.clone())));
         Some(Fork::new(still.clone(), place))
     }
 
     /// A snapshot has this name for an area of the memory as it is.
     pub(crate) fn named(&self, area: u32, name: [u8; 32]) {
-        if let Some(undo) = &self.undo {
-            undo.shadow.named(area, name);
+        if let Some(area) = self.undo.as_ref().and_then(|undo| undo.shadow.now().area(area as usize)) {
+            // It may have that name already.
+            _ = area.name.set(name);
         }
     }
 
@@ -325,10 +329,11 @@ impl Hot {
         let (delta, globals) = match &self.undo {
             Some(undo) => {
                 let mut writer = delta::Writer::new(&module.base);
-                for (index, page) in undo.shadow.touched() {
+                let now = undo.shadow.now();
+                for (index, page) in now.touched() {
                     writer.page(index, page);
                 }
-                (writer.finish(), undo.shadow.globals().to_vec())
+                (writer.finish(), now.globals.clone())
             }
             None => (delta::of_memory(&module.base, self.shell.memory()), self.shell.globals()),
         };
@@ -350,7 +355,8 @@ impl Hot {
         undo.noted.push(Noted::new(event));
         undo.bytes += event.body.len();
         undo.fuel += fuel;
-        let dear = undo.noted.len() >= NOTED_MAX
+        let noted_max = if undo.shadow.now().size() >= LARGE_BYTES { NOTED_OF_LARGE_MAX } else { NOTED_MAX };
+        let dear = undo.noted.len() >= noted_max
             || undo.bytes > NOTED_BYTES_MAX
             || undo.fuel > NOTED_FUEL_MAX
             || self.shell.store.data().ticks > 0;
@@ -363,11 +369,12 @@ impl Hot {
     /// cannot be.
     fn take_back(&mut self, module: &Module, limits: &Limits, faulted: Option<&Event<'_>>) -> bool {
         let Some(undo) = &mut self.undo else { return false };
-        if !undo.shadow.restore(&mut self.shell, module) {
+        let good = undo.shadow.now();
+        if !good.restore(&mut self.shell, module) {
             // The memory has grown: only another instance is as small as it was.
-            let Ok(mut shell) = module.take_shell(undo.shadow.size()) else { return false };
+            let Ok(mut shell) = module.take_shell(good.size()) else { return false };
             shell.store.data_mut().limits = *limits;
-            if shell.grow_to(undo.shadow.size()).is_err() || !undo.shadow.restore_into(&mut shell, module) {
+            if shell.grow_to(good.size()).is_err() || !good.restore_into(&mut shell, module) {
                 return false;
             }
             shell.store.data_mut().state = std::mem::take(&mut self.shell.store.data_mut().state);

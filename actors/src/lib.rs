@@ -50,6 +50,7 @@ mod shadow;
 mod shell;
 mod table;
 mod transaction;
+mod view;
 
 pub use actor::{Actor, Carried, Upgraded};
 pub use birth::{Birth, Limits};

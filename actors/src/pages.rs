@@ -10,6 +10,8 @@
     reason = "each bound is cut to what it is a bound of; a page has at most PAGE bytes"
 )]
 
+use std::sync::OnceLock;
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
@@ -38,6 +40,8 @@ pub(crate) fn of_mut(memory: &mut [u8], index: usize) -> &mut [u8] {
 pub(crate) struct Base {
     /// Whole pages, up to the last one that is not zero.
     bytes: Vec<u8>,
+    /// Of those pages, once somebody wanted them.
+    hashes: Vec<OnceLock<[u8; 32]>>,
     size: usize,
 }
 
@@ -47,7 +51,8 @@ impl Base {
         let used = (0..count(memory.len())).rev().find(|i| !is_zero(of(memory, *i))).map_or(0, |i| (i + 1) * PAGE);
         let mut bytes = memory[..used.min(memory.len())].to_vec();
         bytes.resize(used, 0);
-        Base { bytes, size: memory.len() }
+        let hashes = vec![OnceLock::new(); count(used)];
+        Base { bytes, hashes, size: memory.len() }
     }
 
     /// Bytes of memory at birth.
@@ -61,6 +66,16 @@ impl Base {
         match self.bytes.get(index * PAGE..index * PAGE + len) {
             Some(page) => page,
             None => &ZERO[..len],
+        }
+    }
+
+    /// The hash of those bytes.
+    pub(crate) fn hash(&self, index: usize, len: usize) -> [u8; 32] {
+        static OF_ZERO: OnceLock<[u8; 32]> = OnceLock::new();
+        let hash = || *blake3::hash(self.page(index, len)).as_bytes();
+        match self.hashes.get(index).unwrap_or(&OF_ZERO) {
+            known if len == PAGE => *known.get_or_init(hash),
+            _ => hash(),
         }
     }
 }

@@ -13,10 +13,10 @@ pub(crate) fn of(shell: &Shell, shadow: &mut Shadow, module: &Module) -> [u8; 32
     let state = &shell.store.data().state;
     let mut out = blake3::Hasher::new_derive_key("pando 2026 state root over areas");
     out.update(&module.hash().0);
-    number(&mut out, shadow.size() as u64);
+    number(&mut out, shadow.now().size() as u64);
     shadow.hash_areas(module, &mut out);
-    number(&mut out, shadow.globals().len() as u64);
-    for global in shadow.globals() {
+    number(&mut out, shadow.now().globals.len() as u64);
+    for global in &shadow.now().globals {
         out.update(&global.to_le_bytes());
     }
     out.update(&state.id.0);
