@@ -36,6 +36,7 @@ mod fault;
 mod fork;
 mod frozen;
 mod guest;
+mod hashes;
 mod host;
 mod hot;
 mod image;

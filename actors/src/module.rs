@@ -27,7 +27,7 @@ pub(crate) use self::{
     cache::Cache,
     error::check_front,
     inspect::Known,
-    marking::marks_name,
+    marking::{REACH, marks_name},
     rewrite::{global_name, start_name},
 };
 use crate::{

@@ -12,6 +12,8 @@
 
 use std::sync::OnceLock;
 
+use crate::hashes::{self, Hash};
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
@@ -41,7 +43,7 @@ pub(crate) struct Base {
     /// Whole pages, up to the last one that is not zero.
     bytes: Vec<u8>,
     /// Of those pages, once somebody wanted them.
-    hashes: Vec<OnceLock<[u8; 32]>>,
+    hashes: Vec<OnceLock<Hash>>,
     size: usize,
 }
 
@@ -70,9 +72,9 @@ impl Base {
     }
 
     /// The hash of those bytes.
-    pub(crate) fn hash(&self, index: usize, len: usize) -> [u8; 32] {
-        static OF_ZERO: OnceLock<[u8; 32]> = OnceLock::new();
-        let hash = || *blake3::hash(self.page(index, len)).as_bytes();
+    pub(crate) fn hash(&self, index: usize, len: usize) -> Hash {
+        static OF_ZERO: OnceLock<Hash> = OnceLock::new();
+        let hash = || hashes::page(self.page(index, len));
         match self.hashes.get(index).unwrap_or(&OF_ZERO) {
             known if len == PAGE => *known.get_or_init(hash),
             _ => hash(),

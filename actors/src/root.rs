@@ -4,14 +4,14 @@
 //!
 //! 1. Everything that a later event could depend on is in it: pages, size, globals, handles, free slots, ids, counters, inbox.
 //! 2. Nothing else is: not the node, not whether the actor is hot, not limits.
-//! 3. Pages are hashed in areas, so that what one root costs goes with what changed since the last, and little with the memory.
+//! 3. Memory is hashed in chunks, pages and areas ([`crate::hashes`]), so that what one root costs goes with what changed since the last, and little with the memory.
 
 use crate::{Module, shadow::Shadow, shell::Shell, table::Kind};
 
 /// The root of an instance whose memory and globals are those of the shadow.
 pub(crate) fn of(shell: &Shell, shadow: &mut Shadow, module: &Module) -> [u8; 32] {
     let state = &shell.store.data().state;
-    let mut out = blake3::Hasher::new_derive_key("pando 2026 state root over areas");
+    let mut out = blake3::Hasher::new_derive_key("pando 2026 state root over chunks");
     out.update(&module.hash().0);
     number(&mut out, shadow.now().size() as u64);
     shadow.hash_areas(module, &mut out);

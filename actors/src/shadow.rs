@@ -10,22 +10,29 @@
 //! 2. A page that changed although nobody wrote it is taken for written by [`Shadow::scrub`], in the turn of its area: then the root
 //!    shows it.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "there is one of everything for each area, and pages are grown before they are looked at"
+)]
+
 use crate::{
+    hashes::Hash,
     module::Module,
-    pages,
+    pages::{self, PAGE},
     shell::Shell,
     view::{PAGES, View},
 };
 
-/// Areas that are compared for each root although nobody says that they were written: all of a memory of 256 KiB, and as much of a
-/// larger one. A page more for each event of the 64 between two roots, so that it costs little beside them.
-const SCRUBBED: usize = 4;
+/// Areas that are compared for each root although nobody says that they were written: all of a memory of 256 KiB ..
+const SCRUBBED_WHOLE: usize = 4;
+/// .. and 64 KiB of a larger one. That is a page for every fourth event between two roots: their own pages are in a cache, these are not.
+const SCRUBBED: usize = 1;
 
 /// Memory and globals as of the last good event.
 pub(crate) struct Shadow {
     now: View,
     /// Of every area, over its pages' hashes.
-    hashes: Vec<[u8; 32]>,
+    hashes: Vec<Hash>,
     /// The areas whose hash is of before.
     stale: Vec<bool>,
     /// Whose turn it is to be compared.
@@ -48,13 +55,13 @@ impl Shadow {
     }
 
     /// `None`: any page may have changed.
-    fn keep_pages(&mut self, shell: &mut Shell, module: &Module, marked: Option<Vec<usize>>) {
+    fn keep_pages(&mut self, shell: &mut Shell, module: &Module, marked: Option<Vec<(usize, usize)>>) {
         self.now.globals = shell.globals();
         let memory = shell.memory();
         self.grow(memory.len());
         match marked {
-            Some(marked) => marked.into_iter().for_each(|index| self.look(memory, module, index)),
-            None => (0..pages::count(memory.len())).for_each(|index| self.look(memory, module, index)),
+            Some(marked) => marked.into_iter().for_each(|(index, len)| self.look(memory, module, index, len)),
+            None => (0..pages::count(memory.len())).for_each(|index| self.look(memory, module, index, PAGE)),
         }
     }
 
@@ -62,10 +69,10 @@ impl Shadow {
     pub(crate) fn scrub(&mut self, shell: &Shell, module: &Module) {
         let memory = shell.memory();
         let areas = self.now.areas();
-        for _ in 0..SCRUBBED.min(areas) {
+        for _ in 0..if areas <= SCRUBBED_WHOLE { areas } else { SCRUBBED } {
             self.turn = (self.turn + 1) % areas;
             let first = self.turn * PAGES;
-            (first..first + PAGES).for_each(|index| self.look(memory, module, index));
+            (first..first + PAGES).for_each(|index| self.look(memory, module, index, PAGE));
         }
     }
 
@@ -84,16 +91,15 @@ impl Shadow {
         self.stale.resize(self.now.areas(), true);
     }
 
-    /// Takes over a page if it differs.
-    fn look(&mut self, memory: &[u8], module: &Module, index: usize) {
+    /// Takes over a page if it differs in its first bytes, of which there may be fewer.
+    fn look(&mut self, memory: &[u8], module: &Module, index: usize, len: usize) {
         let page = pages::of(memory, index);
-        if page.is_empty() || page == self.now.page(module, index, page.len()) {
+        let len = len.min(page.len());
+        if page[..len] == self.now.page(module, index, page.len())[..len] {
             return;
         }
         self.now.put(index, page);
-        if let Some(stale) = self.stale.get_mut(index / PAGES) {
-            *stale = true;
-        }
+        self.stale[index / PAGES] = true;
     }
 
     /// Everything, as of the last good event.
@@ -101,13 +107,13 @@ impl Shadow {
         &self.now
     }
 
-    /// Feeds the hash of every area, in order. Only pages that changed since the last time are hashed, and the areas that they
-    /// are in.
+    /// Feeds the hash of every area, in order. Only what changed since the last time is hashed, and the pages and areas that it
+    /// is in.
     pub(crate) fn hash_areas(&mut self, module: &Module, out: &mut blake3::Hasher) {
-        for (n, (hash, stale)) in self.hashes.iter_mut().zip(&mut self.stale).enumerate() {
-            if std::mem::take(stale) {
-                *hash = self.now.hash_area(module, n);
-            }
+        let stale: Vec<usize> = (0..).zip(&self.stale).filter_map(|(n, stale)| stale.then_some(n)).collect();
+        let found = self.now.hash_areas(module, &stale);
+        for (n, hash) in stale.into_iter().zip(found) {
+            (self.hashes[n], self.stale[n]) = (hash, false);
         }
         // In one piece: of many small ones none is hashed beside another.
         out.update(self.hashes.as_flattened());

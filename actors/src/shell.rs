@@ -14,7 +14,7 @@ use wasmtime::{AsContext, AsContextMut, Global, Memory, Store, TypedFunc, Update
 use crate::{
     Class, Exit, Module, Verdict,
     guest::{Guest, Stop},
-    module::{global_name, marks_name, start_name},
+    module::{REACH, global_name, marks_name, start_name},
     pages::{self, PAGE},
 };
 
@@ -115,11 +115,12 @@ impl Shell {
         mark(&mut self.store, at, len);
     }
 
-    /// The pages that may have been written since the last time, in order; `None`: any of them, for the module has no marks.
-    pub(crate) fn take_marks(&mut self) -> Option<Vec<usize>> {
+    /// The pages that may have been written since the last time, in order, and how many bytes of each; `None`: any of them, for the
+    /// module has no marks.
+    pub(crate) fn take_marks(&mut self) -> Option<Vec<(usize, usize)>> {
         let marks = self.store.data().marks?;
         let pages = pages::count(self.size());
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, usize)> = Vec::new();
         let marks = marks.data_mut(&mut self.store).get_mut(..pages).unwrap_or_default();
         let (words, rest) = marks.as_chunks_mut::<64>();
         let words = words.iter_mut().map(|w| &mut w[..]).chain(std::iter::once(rest));
@@ -128,9 +129,12 @@ impl Shell {
                 if std::mem::take(mark) == 0 {
                     continue;
                 }
-                // The guest marks where a store begins.
-                let first = found.last().map_or(page, |last| page.max(last + 1));
-                found.extend(first..(page + 2).min(pages));
+                // The guest marks where a store begins: it may have reached into the next page.
+                found.pop_if(|(last, _)| *last == page);
+                found.push((page, PAGE));
+                if page + 1 < pages {
+                    found.push((page + 1, REACH));
+                }
             }
         }
         Some(found)

@@ -10,7 +10,7 @@
 //!
 //! 1. A view is taken with a word for each block, and from then on never changes: what others see is replaced, not written.
 //! 2. A page that is as at birth costs a word, not a copy.
-//! 3. A hash that is there is that of its page; a name that is there is that of its area.
+//! 3. A hash that is there is that of its page or chunk; a name that is there is that of its area.
 
 #![expect(
     clippy::indexing_slicing,
@@ -20,6 +20,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::{
+    hashes::{self, CHUNK, Hash, Level},
     module::Module,
     pages::{self, PAGE},
     shell::Shell,
@@ -29,6 +30,11 @@ use crate::{
 pub(crate) const PAGES: usize = 16;
 /// Areas of a block: what is copied in one piece of words when a part of it changes that others see.
 const AREAS: usize = 16;
+
+/// Others may have found some of them meanwhile, who found the same.
+fn keep<'a>(places: impl Iterator<Item = &'a OnceLock<Hash>>, found: Vec<Hash>) {
+    places.zip(found).for_each(|(place, hash)| _ = place.set(hash));
+}
 
 /// Memory and globals.
 #[derive(Clone, Default)]
@@ -46,19 +52,56 @@ struct Block([Option<Arc<Area>>; AREAS]);
 #[derive(Clone, Default)]
 pub(crate) struct Area {
     pages: [Option<Arc<Page>>; PAGES],
+    /// Of the pages that are there. Here and not in each of them, so that to hash an area does not go through all of its pages.
+    hashes: [OnceLock<Hash>; PAGES],
     /// What a snapshot calls these bytes; whoever has written them says so.
     pub(crate) name: OnceLock<[u8; 32]>,
 }
 
 /// A page that differs from the base, or did once.
+#[derive(Clone)]
 struct Page {
-    bytes: Box<[u8]>,
-    hash: OnceLock<[u8; 32]>,
+    chunks: [OnceLock<Hash>; PAGE / CHUNK],
+    /// The last page of a memory may be shorter.
+    len: usize,
+    bytes: [u8; PAGE],
 }
 
 impl Page {
-    fn new(bytes: &[u8]) -> Arc<Page> {
-        Arc::new(Page { bytes: bytes.into(), hash: OnceLock::new() })
+    fn new(bytes: &[u8]) -> Page {
+        let mut page = Page { chunks: Default::default(), len: bytes.len(), bytes: [0; PAGE] };
+        page.bytes[..bytes.len()].copy_from_slice(bytes);
+        page
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The same page with other bytes, as many as before. What has not changed keeps its hash.
+    fn put(&mut self, bytes: &[u8]) {
+        for ((old, new), hash) in self.bytes.chunks_mut(CHUNK).zip(bytes.chunks(CHUNK)).zip(&mut self.chunks) {
+            let old = &mut old[..new.len()];
+            if old != new {
+                old.copy_from_slice(new);
+                *hash = OnceLock::new();
+            }
+        }
+    }
+
+    /// The chunks whose hash nobody has wanted yet.
+    fn unhashed(&self) -> impl Iterator<Item = (&[u8], &OnceLock<Hash>)> {
+        self.bytes().chunks(CHUNK).zip(&self.chunks).filter(|(_, hash)| hash.get().is_none())
+    }
+
+    /// The chunks' hashes in a row, which are known, and how many there are.
+    fn row(&self) -> ([Hash; PAGE / CHUNK], usize) {
+        let mut row = [Hash::default(); PAGE / CHUNK];
+        let mut count = 0;
+        for (place, hash) in row.iter_mut().zip(self.chunks.iter().filter_map(OnceLock::get)) {
+            (*place, count) = (*hash, count + 1);
+        }
+        (row, count)
     }
 }
 
@@ -66,7 +109,13 @@ impl Area {
     /// The pages that differ from the base or did once, with their numbers in the area.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let pages = self.pages.iter().enumerate();
-        pages.filter_map(|(n, page)| page.as_deref().map(|page| (n, &*page.bytes)))
+        pages.filter_map(|(n, page)| page.as_deref().map(|page| (n, page.bytes())))
+    }
+
+    /// The pages whose hash nobody has wanted yet.
+    fn unhashed(&self) -> impl Iterator<Item = (&Page, &OnceLock<Hash>)> {
+        let unhashed = self.pages.iter().zip(&self.hashes).filter(|(_, hash)| hash.get().is_none());
+        unhashed.filter_map(|(page, hash)| page.as_deref().map(|page| (page, hash)))
     }
 }
 
@@ -103,7 +152,7 @@ impl View {
     /// A page as it was.
     pub(crate) fn page<'a>(&'a self, module: &'a Module, index: usize, len: usize) -> &'a [u8] {
         match self.own(index) {
-            Some(page) => &page.bytes,
+            Some(page) => page.bytes(),
             None => module.base.page(index, len),
         }
     }
@@ -121,7 +170,7 @@ impl View {
         if len > 0 && self.own(last).is_some() {
             let mut longer = [0; PAGE];
             let longer = &mut longer[..PAGE.min(size - last * PAGE)];
-            longer[..len].copy_from_slice(self.own(last).map_or(&[], |page| &page.bytes));
+            longer[..len].copy_from_slice(self.own(last).map_or(&[], |page| page.bytes()));
             self.put(last, longer);
         }
     }
@@ -132,28 +181,38 @@ impl View {
         let block = Arc::make_mut(&mut self.blocks[n / AREAS]);
         let area = Arc::make_mut(block.0[n % AREAS].get_or_insert_default());
         area.name = OnceLock::new();
-        let place = &mut area.pages[index % PAGES];
-        match place.as_mut().and_then(Arc::get_mut) {
-            Some(page) if page.bytes.len() == bytes.len() => {
-                page.bytes.copy_from_slice(bytes);
-                page.hash = OnceLock::new();
-            }
-            _ => *place = Some(Page::new(bytes)),
+        area.hashes[index % PAGES] = OnceLock::new();
+        match &mut area.pages[index % PAGES] {
+            Some(page) if page.len == bytes.len() => Arc::make_mut(page).put(bytes),
+            place => *place = Some(Arc::new(Page::new(bytes))),
         }
     }
 
-    /// A hash over an area's pages. Only pages that changed since somebody asked are hashed.
-    pub(crate) fn hash_area(&self, module: &Module, n: usize) -> [u8; 32] {
-        let pages = n * PAGES..((n + 1) * PAGES).min(pages::count(self.size));
-        let mut hashes = [[0; 32]; PAGES];
-        let count = pages.len();
-        for (hash, index) in hashes.iter_mut().zip(pages) {
-            *hash = match self.own(index) {
-                Some(page) => *page.hash.get_or_init(|| *blake3::hash(&page.bytes).as_bytes()),
-                None => module.base.hash(index, (self.size - index * PAGE).min(PAGE)),
-            };
+    /// Hashes over these areas' pages. Only chunks that changed since somebody asked are hashed.
+    pub(crate) fn hash_areas(&self, module: &Module, areas: &[usize]) -> Vec<Hash> {
+        let stale: Vec<_> = areas.iter().filter_map(|n| self.area(*n)).flat_map(Area::unhashed).collect();
+        let chunks = || stale.iter().flat_map(|(page, _)| page.unhashed());
+        let found = hashes::many(Level::Chunk, chunks().map(|(bytes, _)| bytes));
+        let places: Vec<_> = chunks().map(|(_, place)| place).collect();
+        keep(places.into_iter(), found);
+        let rows: Vec<_> = stale.iter().map(|(page, _)| page.row()).collect();
+        let found = hashes::many(Level::Page, rows.iter().map(|(row, count)| row[..*count].as_flattened()));
+        keep(stale.iter().map(|(_, place)| *place), found);
+        let rows: Vec<_> = areas.iter().map(|n| self.row(module, *n)).collect();
+        hashes::many(Level::Area, rows.iter().map(|(row, count)| row[..*count].as_flattened()))
+    }
+
+    /// The hashes of an area's pages, of which those that differ from the base are known, and how many there are.
+    fn row(&self, module: &Module, n: usize) -> ([Hash; PAGES], usize) {
+        let (area, first) = (self.area(n), n * PAGES);
+        let mut row = [Hash::default(); PAGES];
+        let count = PAGES.min(pages::count(self.size) - first);
+        for (at, place) in row.iter_mut().enumerate().take(count) {
+            let known = area.filter(|area| area.pages[at].is_some()).and_then(|area| area.hashes[at].get());
+            let index = first + at;
+            *place = known.copied().unwrap_or_else(|| module.base.hash(index, (self.size - index * PAGE).min(PAGE)));
         }
-        *blake3::hash(hashes[..count].as_flattened()).as_bytes()
+        (row, count)
     }
 
     /// Brings an instance here that is at `from`, or at its base. `None`: it has more memory, or other globals.
@@ -175,8 +234,8 @@ impl View {
             return false;
         }
         match shell.take_marks() {
-            Some(marked) => marked.into_iter().for_each(|index| self.put_back(shell, module, index)),
-            None => (0..pages::count(self.size)).for_each(|index| self.put_back(shell, module, index)),
+            Some(marked) => marked.into_iter().for_each(|(index, len)| self.put_back(shell, module, index, len)),
+            None => self.put_all_back(shell, module),
         }
         shell.set_globals(&self.globals).is_some()
     }
@@ -187,16 +246,21 @@ impl View {
         if fresh.size() != self.size {
             return false;
         }
-        (0..pages::count(self.size)).for_each(|index| self.put_back(fresh, module, index));
+        self.put_all_back(fresh, module);
         fresh.forget_marks();
         fresh.set_globals(&self.globals).is_some()
     }
 
-    /// A page that is there already is not written.
-    fn put_back(&self, shell: &mut Shell, module: &Module, index: usize) {
+    fn put_all_back(&self, shell: &mut Shell, module: &Module) {
+        (0..pages::count(self.size)).for_each(|index| self.put_back(shell, module, index, PAGE));
+    }
+
+    /// Puts back a page that differs in its first bytes, of which there may be fewer. One that is there already is not written.
+    fn put_back(&self, shell: &mut Shell, module: &Module, index: usize, len: usize) {
         let page = pages::of_mut(shell.memory_mut(), index);
         let good = self.page(module, index, page.len());
-        if page != good {
+        let len = len.min(page.len());
+        if page[..len] != good[..len] {
             page.copy_from_slice(good);
         }
     }

@@ -1,14 +1,18 @@
 //! The chain: one hash over everything a replica did. Pure.
 //!
 //! ```text
-//! chain_i = BLAKE3(chain_{i-1} | term | index | entry | outcome | effects)      an entry
-//! chain_i = BLAKE3(chain_i | root)                                              at an agreed index
+//! chain_i = BLAKE3(chain_{i-1} | term | index | entry's head | BLAKE2s(entry's payload) | outcome | effects)      an entry
+//! chain_i = BLAKE3(chain_i | root)                                                                                at an agreed index
 //! ```
+//!
+//! Payloads are hashed before, those of a batch beside each other: one after the other a processor does one eighth of what it can.
 //!
 //! openraft's own entries (blank, membership) are folded in as well, so that the chain is over the whole log.
 //!
 //! 1. Two replicas with one chain at one index have applied the same entries with the same results.
 //! 2. Variable parts go in with their length, so no two histories fold to the same bytes.
+
+use blake2s_simd::many::{HashManyJob, hash_many};
 
 use crate::entry::Entry;
 use crate::machine::Applied;
@@ -20,6 +24,14 @@ pub(crate) struct Chain {
     pub(crate) root: [u8; 32],
     /// The agreed index of `root`; 0 before the first.
     pub(crate) root_index: u64,
+}
+
+/// The hashes of what is applied in one go, in its order.
+pub(crate) fn payloads<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<[u8; 32]> {
+    let params = blake2s_simd::Params::new();
+    let mut jobs: Vec<_> = entries.map(|entry| HashManyJob::new(&params, &entry.payload)).collect();
+    hash_many(&mut jobs);
+    jobs.iter().map(|job| *job.to_hash().as_array()).collect()
 }
 
 fn sized(hasher: &mut blake3::Hasher, bytes: &[u8]) {
@@ -37,8 +49,8 @@ impl Chain {
         hasher
     }
 
-    /// Folds in an entry of the machine.
-    pub(crate) fn entry(&mut self, term: u64, index: u64, entry: &Entry, applied: &Applied) {
+    /// Folds in an entry of the machine, whose payload has this hash.
+    pub(crate) fn entry(&mut self, term: u64, index: u64, entry: &Entry, payload: [u8; 32], applied: &Applied) {
         let mut hasher = self.start(1, term, index);
         hasher.update(&entry.origin);
         for number in [entry.incarnation, entry.seq, entry.time_ns, entry.seed] {
@@ -46,7 +58,7 @@ impl Chain {
         }
         hasher.update(&entry.epoch.to_le_bytes());
         hasher.update(&entry.kind.to_le_bytes());
-        sized(&mut hasher, &entry.payload);
+        hasher.update(&payload);
         sized(&mut hasher, &applied.outcome);
         hasher.update(&applied.effects_digest);
         self.hash = hasher.finalize().into();
@@ -77,7 +89,8 @@ mod tests {
         let mut chain = Chain::default();
         let (mut entry, mut applied) = (Entry::default(), Applied::default());
         change(&mut entry, &mut applied);
-        chain.entry(1, 1, &entry, &applied);
+        let payload = payloads(std::iter::once(&entry))[0];
+        chain.entry(1, 1, &entry, payload, &applied);
         chain.hash
     }
 

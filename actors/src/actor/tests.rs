@@ -124,9 +124,9 @@ fn a_bit_that_flips_is_in_the_root_at_once_of_a_small_memory_and_of_a_large_one_
         write(actor, 0, 5_000);
     }
     assert_eq!(good.root(), bad.root());
-    // Where nobody writes: 16 MiB are gone through in 64 times.
+    // Where nobody writes: 16 MiB are gone through in 256 times.
     memory(&mut bad)[12_345_678] ^= 1;
-    let found = (1..=64).find(|_| {
+    let found = (1..=256).find(|_| {
         for actor in [&mut good, &mut bad] {
             write(actor, 0, 5_000);
         }

@@ -7,7 +7,8 @@
 //! store a replicated module marks the page that it goes to, in a second memory with one byte for each page.
 //!
 //! 1. Nothing but function bodies, the second memory and its export differs; the guest can neither name nor read that memory.
-//! 2. A page that was written is marked, or the one before it is: a store may reach into the next page.
+//! 2. A page that was written is marked, or the one before it is and only the first [`REACH`] bytes were: a store may reach into
+//!    the next page.
 //! 3. A mark never traps where the instruction would not have.
 //! 4. The same body gives the same bytes: the fuel that marks take is the same on every replica.
 
@@ -20,6 +21,8 @@ use crate::pages::PAGE;
 /// The index of the memory of marks: modules have one memory of their own.
 const MARKS: u32 = 1;
 const SHIFT: i32 = PAGE.trailing_zeros() as i32;
+/// Bytes of a page that a store may have written that is marked on the page before.
+pub(crate) const REACH: usize = 16;
 /// One for each page that an address of 32 bits can name, and room for what one bulk instruction at the very end marks.
 const WASM_PAGES: u64 = (1 << 20) / 65_536 + 1;
 
@@ -132,6 +135,7 @@ const LOCAL_TEE: u8 = 0x22;
 const I32_STORE8: u8 = 0x3a;
 const I32_CONST: u8 = 0x41;
 const I32_ADD: u8 = 0x6a;
+const I32_AND: u8 = 0x71;
 const I32_SHR_U: u8 = 0x76;
 const MISC: u8 = 0xfc;
 const MEMORY_FILL: u32 = 11;
@@ -182,7 +186,12 @@ fn run(out: &mut Vec<u8>, locals: &mut Locals) {
     local(out, LOCAL_TEE, to);
     page(out);
     constant(out, 1);
+    // All pages from the first to the last. Where this wraps around, the run is out of bounds.
+    local(out, LOCAL_GET, to);
+    constant(out, PAGE as i32 - 1);
+    out.push(I32_AND);
     local(out, LOCAL_GET, len);
+    out.push(I32_ADD);
     page(out);
     constant(out, 1);
     out.push(I32_ADD);

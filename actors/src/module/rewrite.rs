@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Changes whenever this file would write other bytes for the same module. Part of the cache's key.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The export name of the `n`th mutable global.
 pub(crate) fn global_name(n: usize) -> String {

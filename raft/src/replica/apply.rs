@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{Core, blocking};
 use crate::attest::Word;
-use crate::chain::Chain;
+use crate::chain::{self, Chain};
 use crate::codec::record::MembershipRecord;
 use crate::codec::{Malformed, encode};
 use crate::disk::snapshots::form::Meta;
@@ -59,6 +59,11 @@ impl Core {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
         let (first, last) = (first.0.log_id.index, last.0.log_id.index);
         let is_skipped = |index| self.log.skip_of(index) == Some(true);
+        let payloads = chain::payloads(batch.iter().filter_map(|(entry, _)| match &entry.payload {
+            EntryPayload::Normal(Command::Entry(entry)) => Some(&**entry),
+            _ => None,
+        }));
+        let mut payloads = payloads.into_iter();
         let mut slot = self.slot.lock();
         let exposed = if first == last && is_skipped(first) { None } else { self.expose(first, last)? };
         for (entry, responder) in batch {
@@ -83,7 +88,8 @@ impl Core {
                         false => slot.machine.apply(index, &entry),
                     };
                     pass(Point::ApplyAfter);
-                    slot.chain.entry(term, index, &entry, &applied);
+                    let payload = payloads.next().unwrap_or_default();
+                    slot.chain.entry(term, index, &entry, payload, &applied);
                     self.worked.store(index, Ordering::Relaxed);
                     reply.outcome = applied.outcome;
                 }
