@@ -42,5 +42,6 @@ pub(crate) fn many<'a>(level: Level, inputs: impl Iterator<Item = &'a [u8]>) -> 
 /// The hash of one page.
 pub(crate) fn page(bytes: &[u8]) -> Hash {
     let chunks = many(Level::Chunk, bytes.chunks(CHUNK));
-    many(Level::Page, std::iter::once(chunks.as_flattened()))[0]
+    let page = many(Level::Page, std::iter::once(chunks.as_flattened()));
+    page.first().copied().unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 //! real processes, [`campaign`] lets them live through a bad day behind a [`proxy`], [`Inside`] is one in the test's own;
 //! [`Asker`] asks them, [`load`] asks without pause, [`shell`] types. [`sim`] is a whole realm in one thread, from one seed.
 //! [`decoders`] is everything that reads bytes of others, [`hostile`] guests by the
-//! thousand.
+//! thousand, [`large`] a group with much memory.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod guest;
 pub mod guests;
 pub mod hostile;
 mod inside;
+pub mod large;
 pub mod load;
 pub mod model;
 pub mod place;

@@ -11,9 +11,11 @@ use std::{
 };
 
 use pando_abi::{Errno, call::call_flags};
+use pando_admin::{Reply, Request};
 use pando_tests::{
     Asker, Realm, Spawn, Trouble,
     guests::{order, verb},
+    until,
 };
 
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
 /// Leaders that are killed for the figures of failover.
 const KILLS: usize = 100;
 const KEYS: u64 = 10_000;
+const LONG: Duration = Duration::from_secs(120);
 /// Callers that share a session; as many as share a connection of etcd's.
 const SHARED_BY: u64 = 64;
 const COMMANDS: (&str, Better) = ("commands/s", Better::More);
@@ -37,7 +40,7 @@ type Beside<P> = Result<P, String>;
 
 pub async fn measure(bench: &mut Bench, realm: &mut Realm) {
     let asker = realm.asker();
-    if bench.figures.wants(&["pipelined", "group", "reads"]) {
+    if bench.figures.wants(&["pipelined", "group", "reads", "catch-up"]) {
         for (bytes, name) in [(8, "shelf-8"), (1_024, "shelf-1024")] {
             let shelf = Spawn::guest("shelf").replicas(3).name(name).args(order(0, bytes, 0, &[]));
             asker.spawn(shelf).await;
@@ -55,7 +58,15 @@ pub async fn measure(bench: &mut Bench, realm: &mut Realm) {
     if bench.figures.wants(&["reads"]) {
         reads(bench, realm, &asker).await;
     }
+    if bench.figures.wants(&["move"]) {
+        moving(bench, &asker).await;
+    }
+    if bench.figures.wants(&["catch-up"]) {
+        catch_up(bench, realm, &asker).await;
+    }
     if bench.figures.wants(&["failover"]) {
+        asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
+        across(bench, realm, &asker).await;
         failover(bench, realm, &asker).await;
     }
 }
@@ -101,7 +112,8 @@ async fn waiting(bench: &mut Bench, realm: &Realm, asker: &Asker, ra: &mut Besid
     let mut etcd = bench.peers.etcd();
     let leader = asker.leader("shelf-8").await;
     let seconds = bench.effort.seconds();
-    for (callers, target) in [(1, 1.2), (64, 2.5), (256, 3.0)] {
+    let rows = [(1, Target::Times(1.2)), (64, Target::Times(2.5)), (256, Target::Times(3.0)), (1_000, Target::None)];
+    for (callers, target) in rows {
         let crowd = Crowd::meet(realm, callers, &[leader], 0).await;
         let mut times = Times::default();
         let ours = async || {
@@ -119,7 +131,7 @@ async fn waiting(bench: &mut Bench, realm: &Realm, asker: &Asker, ra: &mut Besid
         let duel = duel(bench.effort, ours, theirs).await;
         let what =
             format!("replicated, 3 nodes, disk, {callers} waiting caller{}", if callers == 1 { "" } else { "s" });
-        let row = bench.figures.versus("group", &what, COMMANDS, ("Ra", Target::Times(target)), duel);
+        let row = bench.figures.versus("group", &what, COMMANDS, ("Ra", target), duel);
         row.note(format!("8 B; callers in a process of their own; {}", quantiles(&times))).also("etcd", &of_etcd);
         bench.plots.times("replicated call", &format!("{callers} waiting"), &times);
     }
@@ -220,9 +232,98 @@ impl Crowd {
     }
 }
 
+/// How long a live actor stands still that is carried to another node.
+async fn moving(bench: &mut Bench, asker: &Asker) {
+    asker.spawn(Spawn::guest("tally").on(1).name("nomad")).await;
+    asker.order("nomad", order(verb::TALLY, 1, 0, &[]), &[]).await;
+    let (mut pauses, mut size) = (Vec::new(), 0);
+    for node in (0..4 * bench.effort.runs as u32).map(|n| n % 3 + 1).skip(1) {
+        match asker.ask(Request::Move { target: "nomad".to_owned(), node }).await {
+            Ok(Reply::Moved { bytes, paused_us, .. }) => {
+                pauses.push(paused_us as f64 / 1e3);
+                size = bytes;
+            }
+            other => panic!("nomad to n{node}: {other:?}"),
+        }
+    }
+    let what = "move of a plain actor to another node, its pause";
+    bench.figures.alone("move", what, ("ms", Better::Less), Target::None, pauses).note(format!("{size} bytes at rest"));
+}
+
+/// How fast a replica that was away takes in what the others have done meanwhile.
+async fn catch_up(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
+    const CLIENTS: u64 = 5;
+    let leader = asker.leader("shelf-8").await;
+    let away = (1..=3).find(|node| *node != leader).expect("three nodes");
+    let other = 6 - leader - away;
+    gauge::spawn(asker, "missed", other).await;
+    gauge::form(asker, "missed", CLIENTS, 0, &["shelf-8"]).await;
+    let each = bench.effort.scaled(10_000);
+    let mut rates = Vec::new();
+    for _ in 0..bench.effort.few() {
+        realm.kill(away);
+        let asker = realm.asker_at(other).await;
+        let calls = Calls { keys: KEYS, bytes: 16, ..Calls::of(each, 500) };
+        gauge::tell(&asker, "missed", calls.all(CLIENTS), &[]).await;
+        let began = Instant::now();
+        realm.boot(&[away]).await;
+        until("it has caught up", LONG, async || {
+            let line = |lines: Vec<(String, String)>| lines.into_iter().find(|(title, _)| title == "chain");
+            let [there, here] = [other, away].map(|node| asker.inspect(Some(node), "shelf-8"));
+            let (there, here) = (line(there.await.ok()?), line(here.await.ok()?));
+            (here.is_some() && here == there).then_some(())
+        })
+        .await;
+        rates.push((CLIENTS * each) as f64 / began.elapsed().as_secs_f64());
+    }
+    let what = "a replica that was away catches up";
+    let note = format!("{} commands, from the start of its process on", CLIENTS * each);
+    bench.figures.alone("catch-up", what, COMMANDS, Target::None, rates).note(note);
+}
+
+/// Calls while their group's leader is killed and another one takes over.
+async fn across(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
+    const CALLERS: usize = 16;
+    const BEFORE: Duration = Duration::from_secs(2);
+    const AFTER: Duration = Duration::from_secs(3);
+    let mut times = Times::default();
+    for _ in 0..bench.effort.runs {
+        let leader = asker.leader("hits").await;
+        let other = (1..=3).find(|node| *node != leader).expect("three nodes");
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = Vec::new();
+        for _ in 0..CALLERS {
+            let (caller, stop) = (realm.asker_at(other).await, stop.clone());
+            tasks.push(tokio::spawn(async move {
+                let mut times = Times::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    answered(&caller).await;
+                    times.note(began.elapsed().as_nanos() as u64);
+                }
+                times
+            }));
+        }
+        tokio::time::sleep(BEFORE).await;
+        realm.kill(leader);
+        tokio::time::sleep(AFTER).await;
+        stop.store(true, Ordering::Relaxed);
+        for task in tasks {
+            times.add(&task.await.expect("a caller"));
+        }
+        realm.boot(&[leader]).await;
+        answered(asker).await;
+    }
+    let note = format!("{CALLERS} callers at another node; {} calls over {} kills", times.count(), bench.effort.runs);
+    for (part, name) in [(0.5, "p50"), (0.99, "p99"), (1.0, "the slowest")] {
+        let what = format!("a call while the leader is killed, {name}");
+        let ms = vec![times.quantile_us(part) / 1e3];
+        bench.figures.alone("failover", &what, ("ms", Better::Less), Target::None, ms).note(note.clone());
+    }
+}
+
 /// From the kill of a leader to the next answered call of somebody who asks the others.
 async fn failover(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
-    asker.spawn(Spawn::guest("tally").replicas(3).name("hits")).await;
     let kills = if bench.effort.quick { bench.effort.runs } else { KILLS };
     let mut waits = Vec::new();
     for _ in 0..kills {

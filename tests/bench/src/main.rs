@@ -16,6 +16,7 @@ mod figures;
 mod gauge;
 mod group;
 mod grow;
+mod large;
 mod local;
 mod machine;
 mod many;
@@ -74,12 +75,12 @@ Measures what Pando costs on this machine, each time in turn with a peer that do
   --out FILE   the same as JSON, with what the machine is
   --plots DIR  curves as SVG: of what was measured, and of cost against size
   --page FILE  the same as a page, with the pictures of --plots
-  WORD         only these: ring ping call fan-in spawn runaway idle wake remote one-way pipelined group reads failover boot module
-               groups size curves
+  WORD         only these: ring ping call fan-in spawn runaway idle wake remote one-way pipelined group reads move catch-up failover
+               boot module snapshot groups size curves
 
 --grow counts in the simulator what realms of so many nodes (3 10 30 100) say to each other.";
 
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 22] = [
     "ring",
     "ping",
     "call",
@@ -93,9 +94,12 @@ const WORDS: [&str; 19] = [
     "pipelined",
     "group",
     "reads",
+    "move",
+    "catch-up",
     "failover",
     "boot",
     "module",
+    "snapshot",
     "groups",
     "size",
     "curves",
@@ -275,6 +279,8 @@ async fn measure(bench: &mut Bench, curves: bool) {
     bench.note("boot", went);
     let went = guarded(modules::measure(bench)).await;
     bench.note("modules", went);
+    let went = guarded(large::measure(bench)).await;
+    bench.note("a gigabyte", went);
     let went = guarded(many::measure(bench)).await;
     bench.note("many groups", went);
     size(bench);
@@ -285,7 +291,7 @@ async fn measure(bench: &mut Bench, curves: bool) {
 }
 
 async fn three_nodes(bench: &mut Bench) {
-    if bench.figures.wants(&["remote", "one-way", "pipelined", "group", "reads", "failover"]) {
+    if bench.figures.wants(&["remote", "one-way", "pipelined", "group", "reads", "move", "catch-up", "failover"]) {
         let mut realm = Realm::start(3).await;
         remote::measure(bench, &realm).await;
         group::measure(bench, &mut realm).await;
