@@ -28,6 +28,9 @@ const SCRUBBED_WHOLE: usize = 4;
 /// .. and 64 KiB of a larger one. That is a page for every fourth event between two roots: their own pages are in a cache, these are not.
 const SCRUBBED: usize = 1;
 
+/// Areas that are hashed beside each other: enough to be fast, and what it takes meanwhile does not go with the memory.
+const HASHED: usize = 64;
+
 /// Memory and globals as of the last good event.
 pub(crate) struct Shadow {
     now: View,
@@ -111,9 +114,10 @@ impl Shadow {
     /// is in.
     pub(crate) fn hash_areas(&mut self, module: &Module, out: &mut blake3::Hasher) {
         let stale: Vec<usize> = (0..).zip(&self.stale).filter_map(|(n, stale)| stale.then_some(n)).collect();
-        let found = self.now.hash_areas(module, &stale);
-        for (n, hash) in stale.into_iter().zip(found) {
-            (self.hashes[n], self.stale[n]) = (hash, false);
+        for some in stale.chunks(HASHED) {
+            for (n, hash) in some.iter().zip(self.now.hash_areas(module, some)) {
+                (self.hashes[*n], self.stale[*n]) = (hash, false);
+            }
         }
         // In one piece: of many small ones none is hashed beside another.
         out.update(self.hashes.as_flattened());
