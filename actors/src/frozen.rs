@@ -59,14 +59,13 @@ impl Frozen {
 
     /// The name that was given to the bytes of the `n`th of them, if that area has not been written since.
     pub fn name(&self, n: usize) -> Option<[u8; 32]> {
-        self.area(n)?.1.name.get().copied()
+        self.area(n)?.1.name()
     }
 
     /// The bytes of the `n`th of them have this name. The actor's next freezing says so too, if it does not write there.
     pub fn named(&self, n: usize, name: [u8; 32]) {
         if let Some((_, area)) = self.area(n) {
-            // It may have that name already.
-            _ = area.name.set(name);
+            area.named(name);
         }
     }
 

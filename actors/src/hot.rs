@@ -28,14 +28,14 @@ use crate::{
 
 /// Events that are noted before the shadow is renewed.
 const NOTED_MAX: usize = 64;
-/// And where the memory is larger than caches are, so that nobody waits long while what they wrote is looked at.
-const NOTED_OF_LARGE_MAX: usize = 16;
-/// Bytes of such a memory.
-const LARGE_BYTES: usize = 64 << 20;
 /// Bytes of their bodies.
 const NOTED_BYTES_MAX: usize = 64 << 10;
 /// Fuel that they took: some ten milliseconds.
 const NOTED_FUEL_MAX: u64 = 20_000_000;
+/// Bytes of a memory that is larger than caches are.
+const LARGE_BYTES: usize = 64 << 20;
+/// Events that are noted of such a one, so that nobody waits long while what they wrote is looked at.
+const NOTED_OF_LARGE_MAX: usize = 16;
 
 /// A shell with an actor in it.
 pub(crate) struct Hot {
@@ -157,8 +157,7 @@ impl Hot {
     /// A snapshot has this name for an area of the memory as it is.
     pub(crate) fn named(&self, area: u32, name: [u8; 32]) {
         if let Some(area) = self.undo.as_ref().and_then(|undo| undo.shadow.now().area(area as usize)) {
-            // It may have that name already.
-            _ = area.name.set(name);
+            area.named(name);
         }
     }
 

@@ -54,15 +54,15 @@ pub(crate) struct Area {
     pages: [Option<Arc<Page>>; PAGES],
     /// Of the pages that are there. Here and not in each of them, so that to hash an area does not go through all of its pages.
     hashes: [OnceLock<Hash>; PAGES],
-    /// What a snapshot calls these bytes; whoever has written them says so.
-    pub(crate) name: OnceLock<[u8; 32]>,
+    /// See [`Area::name`].
+    name: OnceLock<[u8; 32]>,
 }
 
 /// A page that differs from the base, or did once.
 #[derive(Clone)]
 struct Page {
     chunks: [OnceLock<Hash>; PAGE / CHUNK],
-    /// The last page of a memory may be shorter.
+    /// The last page of a memory may be shorter; beyond it are zeros.
     len: usize,
     bytes: [u8; PAGE],
 }
@@ -110,6 +110,16 @@ impl Area {
     pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let pages = self.pages.iter().enumerate();
         pages.filter_map(|(n, page)| page.as_deref().map(|page| (n, page.bytes())))
+    }
+
+    /// What a snapshot calls these bytes, if one has them.
+    pub(crate) fn name(&self) -> Option<[u8; 32]> {
+        self.name.get().copied()
+    }
+
+    /// A snapshot has these bytes under this name. It may have said so already.
+    pub(crate) fn named(&self, name: [u8; 32]) {
+        _ = self.name.set(name);
     }
 
     /// The pages whose hash nobody has wanted yet.
@@ -163,15 +173,12 @@ impl View {
 
     /// The memory is larger now: what is new is as at birth.
     pub(crate) fn grow(&mut self, size: usize) {
-        let (last, len) = (self.size / PAGE, self.size % PAGE);
+        let last = self.size / PAGE;
         self.size = size;
         self.blocks.resize(self.areas().div_ceil(AREAS), Arc::default());
         // What was the last page and short is longer.
-        if len > 0 && self.own(last).is_some() {
-            let mut longer = [0; PAGE];
-            let longer = &mut longer[..PAGE.min(size - last * PAGE)];
-            longer[..len].copy_from_slice(self.own(last).map_or(&[], |page| page.bytes()));
-            self.put(last, longer);
+        if let Some(page) = self.own(last).cloned() {
+            self.put(last, &page.bytes[..PAGE.min(size - last * PAGE)]);
         }
     }
 

@@ -112,10 +112,13 @@ impl Machine for Timed {
         if self.longest.no_roots.load(Ordering::Relaxed) {
             return [0; 32];
         }
+        let Longest { root: longest, root_ns, roots, .. } = &*self.longest;
         let start = Instant::now();
-        let root = self.longest.time(&self.longest.root, || self.replica.batch_end());
-        self.longest.root_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        self.longest.roots.fetch_add(1, Ordering::Relaxed);
+        let root = self.replica.batch_end();
+        let took = start.elapsed();
+        longest.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
+        root_ns.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+        roots.fetch_add(1, Ordering::Relaxed);
         root
     }
     fn snapshot(&mut self) -> Vec<u8> {
@@ -263,6 +266,19 @@ impl Single {
         let delivery = Delivery::new(from, message);
         let items = vec![BatchItem { stamp: None, input: (&Input::Message(Box::new(delivery))).into() }];
         self.log(BATCH, wire::encode(&Batch { acks: Vec::new(), items })).await
+    }
+
+    /// The `n`th of many events that each write to eight pages of so much memory, far from each other and elsewhere each time.
+    pub async fn scatter(&self, bytes: u32, n: u32) {
+        let apart = (bytes / 4096 - 80) / 9;
+        self.write(8, 8, (40 + n * 7919 % apart) * 4096, apart * 4096).await;
+    }
+
+    /// Waits until so much is applied.
+    pub async fn reach(&self, index: u64) {
+        while self.groups.applied(GROUP) < index {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Writes every page up to `bytes`, a piece at a time.

@@ -33,13 +33,11 @@ async fn snapshots_while_events_go_on(bytes: u32, events: u32) {
     single.birth().await;
     single.fill(bytes).await;
     println!("{} MiB, filled: longest {}", bytes >> 20, single.longest.take());
-    let pages = bytes / 4096 - 80;
     let (mut slowest, start) = (Duration::ZERO, Instant::now());
     let mut written = 0;
     for n in 0..events {
         let asked = Instant::now();
-        // Eight pages, far from each other and elsewhere each time.
-        single.write(8, 8, (40 + n * 7919 % (pages / 9)) * 4096, pages / 9 * 4096).await;
+        single.scatter(bytes, n).await;
         slowest = slowest.max(asked.elapsed());
         if n % 500 == 499 {
             let now = single.longest.written.load(Ordering::Relaxed);
@@ -62,9 +60,7 @@ async fn snapshots_while_events_go_on(bytes: u32, events: u32) {
     single.groups.shutdown().await;
     // And what was written is the state.
     let again = Single::open(dir.path(), tune).await;
-    while again.groups.applied(GROUP) < index {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    again.reach(index).await;
     assert_eq!(again.root(), root);
     again.groups.shutdown().await;
 }

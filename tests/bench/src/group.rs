@@ -148,7 +148,7 @@ async fn reads(bench: &mut Bench, realm: &Realm, asker: &Asker) {
     if let Err(why) = tokio::task::block_in_place(|| ask(&mut etcd, |etcd| etcd.puts(256, 8, seconds))) {
         etcd = Err(why);
     }
-    let follower = (1..=3).find(|node| *node != leader).expect("three nodes");
+    let follower = beside(leader);
     let (linear, last) = (call_flags::QUERY, call_flags::QUERY | call_flags::FINAL);
     let rows: [(&str, &[u32], i32, Reads, &str); 2] = [
         ("linear reads on a follower", &[follower], linear, Reads::Linear, "etcd, linearizable"),
@@ -169,6 +169,11 @@ async fn reads(bench: &mut Bench, realm: &Realm, asker: &Asker) {
             .versus("reads", what, unit, (peer, Target::Times(5.0)), duel)
             .note(format!("64 waiting callers in a process of their own; {}", quantiles(&times)));
     }
+}
+
+/// A node that does not lead.
+fn beside(leader: u32) -> u32 {
+    if leader == 1 { 2 } else { 1 }
 }
 
 /// Callers that each ask one after the other.
@@ -254,7 +259,7 @@ async fn moving(bench: &mut Bench, asker: &Asker) {
 async fn catch_up(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
     const CLIENTS: u64 = 5;
     let leader = asker.leader("shelf-8").await;
-    let away = (1..=3).find(|node| *node != leader).expect("three nodes");
+    let away = beside(leader);
     let other = 6 - leader - away;
     gauge::spawn(asker, "missed", other).await;
     gauge::form(asker, "missed", CLIENTS, 0, &["shelf-8"]).await;
@@ -267,13 +272,7 @@ async fn catch_up(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
         gauge::tell(&asker, "missed", calls.all(CLIENTS), &[]).await;
         let began = Instant::now();
         realm.boot(&[away]).await;
-        until("it has caught up", LONG, async || {
-            let line = |lines: Vec<(String, String)>| lines.into_iter().find(|(title, _)| title == "chain");
-            let [there, here] = [other, away].map(|node| asker.inspect(Some(node), "shelf-8"));
-            let (there, here) = (line(there.await.ok()?), line(here.await.ok()?));
-            (here.is_some() && here == there).then_some(())
-        })
-        .await;
+        until("it has caught up", LONG, async || asker.agrees("shelf-8", &[other, away]).await.then_some(())).await;
         rates.push((CLIENTS * each) as f64 / began.elapsed().as_secs_f64());
     }
     let what = "a replica that was away catches up";
@@ -289,7 +288,7 @@ async fn across(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
     let mut times = Times::default();
     for _ in 0..bench.effort.runs {
         let leader = asker.leader("hits").await;
-        let other = (1..=3).find(|node| *node != leader).expect("three nodes");
+        let other = beside(leader);
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = Vec::new();
         for _ in 0..CALLERS {
@@ -328,7 +327,7 @@ async fn failover(bench: &mut Bench, realm: &mut Realm, asker: &Asker) {
     let mut waits = Vec::new();
     for _ in 0..kills {
         let leader = asker.leader("hits").await;
-        let other = (1..=3).find(|node| *node != leader).expect("three nodes");
+        let other = beside(leader);
         let caller = realm.asker_at(other).await;
         caller.order("hits", order(verb::TALLY, 0, 0, &[]), &[]).await;
         realm.kill(leader);

@@ -58,7 +58,6 @@ pub async fn measure(bench: &mut Bench) {
         .alone("snapshot", "the same, the writer's stall", ("ms", Better::Less), Target::Figure(5.0), stalls)
         .note(format!("slowest answer to events beside a snapshot, one at a time, each flushed: {slowest:.1} ms"));
     let what = format!("restore of an actor of {mib} MiB, checked and hashed");
-    let target = Target::Times(0.5);
     figures.versus("snapshot", &what, seconds, ("copy from it", target), duel(of(|r| r.restore), of(|r| r.copy_back)));
 }
 
@@ -68,13 +67,8 @@ async fn run(bytes: u32) -> Run {
     single.birth().await;
     single.fill(bytes).await;
     single.root();
-    let pages = bytes / 4096 - 80;
-    let mut event = 0;
-    // Eight pages, far from each other and elsewhere each time.
-    let mut write = async || {
-        event += 1;
-        single.write(8, 8, (40 + event * 7919 % (pages / 9)) * 4096, pages / 9 * 4096).await;
-    };
+    let mut events = 0..;
+    let mut write = async || single.scatter(bytes, events.next().unwrap_or_default()).await;
     let longest = &single.longest;
     let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
     while read(&longest.cuts) == 0 {
@@ -97,9 +91,7 @@ async fn run(bytes: u32) -> Run {
     drop(single);
     let began = Instant::now();
     let again = Single::open(folder.path(), tune).await;
-    while again.groups.applied(GROUP) < index {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    again.reach(index).await;
     let restore = began.elapsed().as_secs_f64();
     assert!(again.root() == root, "what came back is another state");
     again.groups.shutdown().await;
