@@ -1,47 +1,34 @@
-//! Hashes of chunks, pages and areas, many at a time.
-//!
-//! Owns: the tree from a memory's bytes up to its areas. Does not know which of them have changed.
+//! Hashes of a memory, from its bytes up to its areas.
 //!
 //! ```text
-//! chunk = H(1 KiB)      page = H(its chunks' hashes)      area = H(its pages' hashes)
+//! chunk = H(1 KiB)      page = H(its four chunks' hashes)      area = H(its sixteen pages' hashes)
 //! ```
 //!
-//! H is BLAKE2s with the level as its node depth, for that is a hash of which a processor makes eight beside each other, of eight
-//! inputs that lie anywhere. BLAKE3 is as wide, but only over one input of 8 KiB and more, and what an event writes is short and
-//! spread: a page at a time it took four times as long, of which three quarters went into what nobody had written.
+//! Owns: that tree. Does not know which of it has changed, nor what H is: see [`pando_pieces`].
 //!
-//! 1. The same bytes have the same hash, whoever hashes how many beside them.
+//! 1. Where a memory ends within a page or an area, zeros are hashed: how long it is stands in the root.
 
-use blake2s_simd::{
-    Params,
-    many::{HashManyJob, hash_many},
-};
+pub(crate) use pando_pieces::{Hash, many};
+
+use crate::pages::PAGE;
 
 /// Bytes of a chunk: what is hashed again if one of them has changed.
 pub(crate) const CHUNK: usize = 1024;
+/// Chunks of a page.
+pub(crate) const CHUNKS: usize = PAGE / CHUNK;
 
-pub(crate) type Hash = [u8; 32];
-
-/// What is hashed.
-#[derive(Clone, Copy)]
-pub(crate) enum Level {
-    Chunk,
-    Page,
-    Area,
+/// The hashes of rows of hashes.
+pub(crate) fn rows<const HASHES: usize, const BYTES: usize>(rows: &[[Hash; HASHES]]) -> Vec<Hash> {
+    let flat: Vec<&[u8; BYTES]> = rows.iter().filter_map(|row| row.as_flattened().first_chunk()).collect();
+    many(&flat)
 }
 
-/// The hashes of these, in their order.
-pub(crate) fn many<'a>(level: Level, inputs: impl Iterator<Item = &'a [u8]>) -> Vec<Hash> {
-    let mut params = Params::new();
-    params.node_depth(level as u8);
-    let mut jobs: Vec<_> = inputs.map(|input| HashManyJob::new(&params, input)).collect();
-    hash_many(&mut jobs);
-    jobs.iter().map(|job| *job.to_hash().as_array()).collect()
-}
-
-/// The hash of one page.
+/// The hash of a page that starts with these bytes; zeros are behind them.
 pub(crate) fn page(bytes: &[u8]) -> Hash {
-    let chunks = many(Level::Chunk, bytes.chunks(CHUNK));
-    let page = many(Level::Page, std::iter::once(chunks.as_flattened()));
-    page.first().copied().unwrap_or_default()
+    let mut whole = [0; PAGE];
+    whole.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+    let mut row = [Hash::default(); CHUNKS];
+    let chunks: Vec<&[u8; CHUNK]> = whole.as_chunks().0.iter().collect();
+    row.iter_mut().zip(many(&chunks)).for_each(|(place, hash)| *place = hash);
+    rows::<CHUNKS, { CHUNKS * 32 }>(&[row]).first().copied().unwrap_or_default()
 }

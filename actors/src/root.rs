@@ -11,7 +11,7 @@ use crate::{Module, shadow::Shadow, shell::Shell, table::Kind};
 /// The root of an instance whose memory and globals are those of the shadow.
 pub(crate) fn of(shell: &Shell, shadow: &mut Shadow, module: &Module) -> [u8; 32] {
     let state = &shell.store.data().state;
-    let mut out = blake3::Hasher::new_derive_key("pando 2026 state root over chunks");
+    let mut out = blake3::Hasher::new_derive_key("pando 2026 state root over pieces");
     out.update(&module.hash().0);
     number(&mut out, shadow.now().size() as u64);
     shadow.hash_areas(module, &mut out);

@@ -28,6 +28,11 @@ const SCRUBBED_WHOLE: usize = 4;
 /// .. and 64 KiB of a larger one. That is a page for every fourth event between two roots: their own pages are in a cache, these are not.
 const SCRUBBED: usize = 1;
 
+/// Pages that are hashed beside each other when the shadow takes them over: so many does a processor hash in the time of one ..
+const FRESH: usize = 8;
+/// .. as long as somebody wanted a root of one of so many renewals before.
+const WANTED: u32 = 32;
+
 /// Areas that are hashed beside each other: enough to be fast, and what it takes meanwhile does not go with the memory.
 const HASHED: usize = 64;
 
@@ -38,6 +43,10 @@ pub(crate) struct Shadow {
     hashes: Vec<Hash>,
     /// The areas whose hash is of before.
     stale: Vec<bool>,
+    /// Pages that were taken over and not hashed.
+    fresh: Vec<usize>,
+    /// Renewals for which pages are hashed while they are in a cache, unless somebody wants a root before.
+    wanted: u32,
     /// Whose turn it is to be compared.
     turn: usize,
 }
@@ -45,7 +54,8 @@ pub(crate) struct Shadow {
 impl Shadow {
     /// Of an instance as it is.
     pub(crate) fn take(shell: &mut Shell, module: &Module) -> Shadow {
-        let mut shadow = Shadow { now: View::default(), hashes: Vec::new(), stale: Vec::new(), turn: 0 };
+        let (now, hashes, stale, fresh) = (View::default(), Vec::new(), Vec::new(), Vec::new());
+        let mut shadow = Shadow { now, hashes, stale, fresh, wanted: 0, turn: 0 };
         shell.forget_marks();
         shadow.keep_pages(shell, module, None);
         shadow
@@ -60,6 +70,7 @@ impl Shadow {
     /// `None`: any page may have changed.
     fn keep_pages(&mut self, shell: &mut Shell, module: &Module, marked: Option<Vec<(usize, usize)>>) {
         self.now.globals = shell.globals();
+        self.wanted = self.wanted.saturating_sub(1);
         let memory = shell.memory();
         self.grow(memory.len());
         match marked {
@@ -103,6 +114,13 @@ impl Shadow {
         }
         self.now.put(index, page);
         self.stale[index / PAGES] = true;
+        if self.wanted > 0 {
+            self.fresh.push(index);
+            if self.fresh.len() == FRESH {
+                self.now.hash_pages(&self.fresh);
+                self.fresh.clear();
+            }
+        }
     }
 
     /// Everything, as of the last good event.
@@ -113,6 +131,8 @@ impl Shadow {
     /// Feeds the hash of every area, in order. Only what changed since the last time is hashed, and the pages and areas that it
     /// is in.
     pub(crate) fn hash_areas(&mut self, module: &Module, out: &mut blake3::Hasher) {
+        self.fresh.clear();
+        self.wanted = WANTED;
         let stale: Vec<usize> = (0..).zip(&self.stale).filter_map(|(n, stale)| stale.then_some(n)).collect();
         for some in stale.chunks(HASHED) {
             for (n, hash) in some.iter().zip(self.now.hash_areas(module, some)) {

@@ -20,7 +20,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::{
-    hashes::{self, CHUNK, Hash, Level},
+    hashes::{self, CHUNK, CHUNKS, Hash},
     module::Module,
     pages::{self, PAGE},
     shell::Shell,
@@ -32,8 +32,16 @@ pub(crate) const PAGES: usize = 16;
 const AREAS: usize = 16;
 
 /// Others may have found some of them meanwhile, who found the same.
-fn keep<'a>(places: impl Iterator<Item = &'a OnceLock<Hash>>, found: Vec<Hash>) {
-    places.zip(found).for_each(|(place, hash)| _ = place.set(hash));
+fn keep<'a>(places: impl IntoIterator<Item = &'a OnceLock<Hash>>, found: Vec<Hash>) {
+    places.into_iter().zip(found).for_each(|(place, hash)| _ = place.set(hash));
+}
+
+/// Hashes pages that nobody has hashed yet: those of their chunks that changed since, and what is over them.
+fn hash(pages: &[(&Page, &OnceLock<Hash>)]) {
+    let (chunks, places): (Vec<_>, Vec<_>) = pages.iter().flat_map(|(page, _)| page.unhashed()).unzip();
+    keep(places, hashes::many(&chunks));
+    let rows: Vec<_> = pages.iter().map(|(page, _)| page.row()).collect();
+    keep(pages.iter().map(|(_, place)| *place), hashes::rows::<CHUNKS, { CHUNKS * 32 }>(&rows));
 }
 
 /// Memory and globals.
@@ -61,7 +69,7 @@ pub(crate) struct Area {
 /// A page that differs from the base, or did once.
 #[derive(Clone)]
 struct Page {
-    chunks: [OnceLock<Hash>; PAGE / CHUNK],
+    chunks: [OnceLock<Hash>; CHUNKS],
     /// The last page of a memory may be shorter; beyond it are zeros.
     len: usize,
     bytes: [u8; PAGE],
@@ -90,18 +98,14 @@ impl Page {
     }
 
     /// The chunks whose hash nobody has wanted yet.
-    fn unhashed(&self) -> impl Iterator<Item = (&[u8], &OnceLock<Hash>)> {
-        self.bytes().chunks(CHUNK).zip(&self.chunks).filter(|(_, hash)| hash.get().is_none())
+    fn unhashed(&self) -> impl Iterator<Item = (&[u8; CHUNK], &OnceLock<Hash>)> {
+        let chunks = self.bytes.as_chunks().0.iter();
+        chunks.zip(&self.chunks).filter(|(_, hash)| hash.get().is_none())
     }
 
-    /// The chunks' hashes in a row, which are known, and how many there are.
-    fn row(&self) -> ([Hash; PAGE / CHUNK], usize) {
-        let mut row = [Hash::default(); PAGE / CHUNK];
-        let mut count = 0;
-        for (place, hash) in row.iter_mut().zip(self.chunks.iter().filter_map(OnceLock::get)) {
-            (*place, count) = (*hash, count + 1);
-        }
-        (row, count)
+    /// The chunks' hashes, which are known.
+    fn row(&self) -> [Hash; CHUNKS] {
+        self.chunks.each_ref().map(|hash| hash.get().copied().unwrap_or_default())
     }
 }
 
@@ -195,22 +199,24 @@ impl View {
         }
     }
 
-    /// Hashes over these areas' pages. Only chunks that changed since somebody asked are hashed.
-    pub(crate) fn hash_areas(&self, module: &Module, areas: &[usize]) -> Vec<Hash> {
-        let stale: Vec<_> = areas.iter().filter_map(|n| self.area(*n)).flat_map(Area::unhashed).collect();
-        let chunks = || stale.iter().flat_map(|(page, _)| page.unhashed());
-        let found = hashes::many(Level::Chunk, chunks().map(|(bytes, _)| bytes));
-        let places: Vec<_> = chunks().map(|(_, place)| place).collect();
-        keep(places.into_iter(), found);
-        let rows: Vec<_> = stale.iter().map(|(page, _)| page.row()).collect();
-        let found = hashes::many(Level::Page, rows.iter().map(|(row, count)| row[..*count].as_flattened()));
-        keep(stale.iter().map(|(_, place)| *place), found);
-        let rows: Vec<_> = areas.iter().map(|n| self.row(module, *n)).collect();
-        hashes::many(Level::Area, rows.iter().map(|(row, count)| row[..*count].as_flattened()))
+    /// Hashes these pages, if that is not done yet. It takes least time while they are in a cache.
+    pub(crate) fn hash_pages(&self, pages: &[usize]) {
+        let place = |n: &usize| {
+            let area = self.area(n / PAGES)?;
+            Some((area.pages[n % PAGES].as_deref()?, &area.hashes[n % PAGES]))
+        };
+        hash(&pages.iter().filter_map(place).filter(|(_, hash)| hash.get().is_none()).collect::<Vec<_>>());
     }
 
-    /// The hashes of an area's pages, of which those that differ from the base are known, and how many there are.
-    fn row(&self, module: &Module, n: usize) -> ([Hash; PAGES], usize) {
+    /// Hashes over these areas' pages. Only chunks that changed since somebody asked are hashed.
+    pub(crate) fn hash_areas(&self, module: &Module, areas: &[usize]) -> Vec<Hash> {
+        hash(&areas.iter().filter_map(|n| self.area(*n)).flat_map(Area::unhashed).collect::<Vec<_>>());
+        let rows: Vec<_> = areas.iter().map(|n| self.row(module, *n)).collect();
+        hashes::rows::<PAGES, { PAGES * 32 }>(&rows)
+    }
+
+    /// The hashes of an area's pages, of which those that differ from the base are known; zeros behind the memory.
+    fn row(&self, module: &Module, n: usize) -> [Hash; PAGES] {
         let (area, first) = (self.area(n), n * PAGES);
         let mut row = [Hash::default(); PAGES];
         let count = PAGES.min(pages::count(self.size) - first);
@@ -219,7 +225,7 @@ impl View {
             let index = first + at;
             *place = known.copied().unwrap_or_else(|| module.base.hash(index, (self.size - index * PAGE).min(PAGE)));
         }
-        (row, count)
+        row
     }
 
     /// Brings an instance here that is at `from`, or at its base. `None`: it has more memory, or other globals.

@@ -76,7 +76,7 @@ impl Config {
             election_max: Duration::from_millis(900),
             snapshot_every: 4096,
             log_keep: 1024,
-            attest_every: 64,
+            attest_every: 256,
             checkpoint_idle: Duration::from_secs(2),
             rest_idle: Duration::from_secs(1),
             sleep_idle: Duration::from_secs(30),

@@ -32,7 +32,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::attest::Attestations;
-use crate::chain::Chain;
+use crate::chain::{Chain, Links};
 use crate::codec::wire::Packet;
 use crate::disk::Disk;
 use crate::disk::applying::Place;
@@ -113,7 +113,7 @@ struct Slot {
     machine: Box<dyn Machine>,
     last: Option<LogId>,
     membership: StoredMembership,
-    chain: Chain,
+    links: Links,
     told: Option<(bool, u64)>,
 }
 
@@ -155,7 +155,7 @@ impl Core {
             machine: seed.machine,
             last: None,
             membership: StoredMembership::default(),
-            chain: Chain::default(),
+            links: Links::default(),
             told: None,
         };
         Core {

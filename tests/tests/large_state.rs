@@ -250,11 +250,12 @@ fn what_roots_cost() {
             let left = rates[1].iter().zip(&rates[0]).map(|(with, without)| with / without).collect();
             let [without, with] = rates.map(median);
             println!(
-                "{} MiB: {without:.0} events/s without roots, {with:.0} with: {:.1} % of pairs' median; {:.1} and {:.1} us of processor an event",
+                "{} MiB: {without:.0} events/s without roots, {with:.0} with: {:.1} % of pairs' median; {:.2} and {:.2} us of processor an event, {:.1} %",
                 bytes >> 20,
                 median(left) * 100.0,
                 spent[0],
                 spent[1],
+                spent[0] / spent[1] * 100.0,
             );
             let (roots, took) = (&single.longest.roots, &single.longest.root_ns);
             println!(

@@ -18,7 +18,7 @@ use crate::entry::{Entry, GroupId};
 use crate::lives::{Life, Mark};
 
 /// The version of this encoding.
-pub(crate) const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 6;
 /// Bytes of a packet put together from parts.
 pub(crate) const PACKET_BYTES_MAX: usize = 16 << 20;
 

@@ -49,7 +49,7 @@ use crate::types::{Command, Image};
 /// How often a replica is rebuilt before it is left fenced, within [`REBUILD_WINDOW`].
 const REBUILDS_MAX: u32 = 2;
 /// Intervals between agreed indexes after which an earlier fence counts no more.
-const REBUILD_WINDOW: u64 = 64;
+const REBUILD_WINDOW: u64 = 16;
 /// How long one question may take.
 const ASK_MAX: Duration = Duration::from_secs(10);
 /// The pause between two tries, at first and at most.

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{Core, blocking};
 use crate::attest::Word;
-use crate::chain::{self, Chain};
+use crate::chain::Chain;
 use crate::codec::record::MembershipRecord;
 use crate::codec::{Malformed, encode};
 use crate::disk::snapshots::form::Meta;
@@ -59,11 +59,6 @@ impl Core {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
         let (first, last) = (first.0.log_id.index, last.0.log_id.index);
         let is_skipped = |index| self.log.skip_of(index) == Some(true);
-        let payloads = chain::payloads(batch.iter().filter_map(|(entry, _)| match &entry.payload {
-            EntryPayload::Normal(Command::Entry(entry)) => Some(&**entry),
-            _ => None,
-        }));
-        let mut payloads = payloads.into_iter();
         let mut slot = self.slot.lock();
         let exposed = if first == last && is_skipped(first) { None } else { self.expose(first, last)? };
         for (entry, responder) in batch {
@@ -76,7 +71,7 @@ impl Core {
             let mut agreed = self.attest_every > 0 && index % self.attest_every == 0 && index > 0;
             match entry.payload {
                 EntryPayload::Blank => {
-                    slot.chain.other(term, index, b"blank");
+                    slot.links.other(term, index, b"blank");
                     if self.leads() == Some(term) {
                         slot.tell(true, term);
                     }
@@ -88,21 +83,20 @@ impl Core {
                         false => slot.machine.apply(index, &entry),
                     };
                     pass(Point::ApplyAfter);
-                    let payload = payloads.next().unwrap_or_default();
-                    slot.chain.entry(term, index, &entry, payload, &applied);
+                    slot.links.entry(term, index, &entry, &applied);
                     self.worked.store(index, Ordering::Relaxed);
                     reply.outcome = applied.outcome;
                 }
                 EntryPayload::Normal(Command::Checkpoint) => {
-                    slot.chain.other(term, index, b"checkpoint");
+                    slot.links.other(term, index, b"checkpoint");
                     agreed = true;
                 }
                 EntryPayload::Normal(Command::Skip { index: skipped }) => {
-                    slot.chain.other(term, index, format!("skip {skipped}").as_bytes());
+                    slot.links.other(term, index, format!("skip {skipped}").as_bytes());
                     agreed = true;
                 }
                 EntryPayload::Membership(membership) => {
-                    slot.chain.other(term, index, &encode(&MembershipRecord::from(&membership)));
+                    slot.links.other(term, index, &encode(&MembershipRecord::from(&membership)));
                     slot.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }
@@ -114,15 +108,15 @@ impl Core {
             }
             if agreed {
                 let root = slot.machine.batch_end();
-                slot.chain.root(index, root);
+                let chain = slot.links.root(index, root);
                 self.agreed.store(index, Ordering::Relaxed);
-                words.push((index, Word { chain: slot.chain.hash, root }));
+                words.push((index, Word { chain, root }));
             }
             MutexGuard::bump(&mut slot);
         }
         drop(exposed);
         self.survived(last);
-        self.publish(&slot);
+        self.publish(&mut slot);
         drop(slot);
         for (index, word) in words {
             self.attest(index, word);
@@ -131,14 +125,14 @@ impl Core {
     }
 
     /// Makes what the slot knows visible to those who must not wait for it.
-    fn publish(&self, slot: &super::Slot) {
+    fn publish(&self, slot: &mut super::Slot) {
         let membership = slot.membership.membership();
         let mut members = self.members.lock();
         members.voters = membership.voter_ids().collect();
         members.all = membership.nodes().map(|(id, ())| *id).collect();
         let uniform = membership.get_joint_config().len() == 1;
         members.seated_at = slot.membership.log_id().filter(|_| uniform).map(|id| id.index);
-        members.chain = slot.chain;
+        members.chain = slot.links.now();
         drop(members);
         self.applied.send_replace(slot.last.map_or(0, |id| id.index));
     }
@@ -146,13 +140,14 @@ impl Core {
     /// The state now, to be written while applying goes on. Blocks.
     fn cut(&self) -> Cut {
         let mut slot = self.slot.lock();
+        let Chain { hash: chain, root, root_index } = slot.links.now();
         let mut meta = Meta {
             last: slot.last.map(Into::into),
             membership_at: slot.membership.log_id().map(Into::into),
             membership: slot.membership.membership().into(),
-            chain: slot.chain.hash,
-            root: slot.chain.root,
-            root_index: slot.chain.root_index,
+            chain,
+            root,
+            root_index,
         };
         let mut openraft = SnapshotMeta { last_log_id: slot.last, last_membership: slot.membership.clone() };
         if planted(Bug::SnapshotWrongIndex) {
@@ -181,14 +176,14 @@ impl Core {
             .map_err(|why| io::Error::other(format!("the machine refused a snapshot: {why}")))?;
         slot.last = openraft.last_log_id;
         slot.membership = openraft.last_membership;
-        slot.chain = Chain { hash: meta.chain, root: meta.root, root_index: meta.root_index };
+        slot.links = Chain { hash: meta.chain, root: meta.root, root_index: meta.root_index }.into();
         self.agreed.store(meta.root_index, Ordering::Relaxed);
         self.survived(slot.last.map_or(0, |at| at.index));
         // The state is another one now, so the machine hears its role again.
         if let Some((leading, term)) = slot.told {
             slot.machine.role(leading, term);
         }
-        self.publish(&slot);
+        self.publish(&mut slot);
         Ok(())
     }
 }

@@ -101,7 +101,7 @@ impl Core {
             return self.word_at(index);
         }
         let root = slot.machine.batch_end();
-        let mut chain = slot.chain;
+        let mut chain = slot.links.now();
         chain.root(index, root);
         self.agreed.store(index, Ordering::Relaxed);
         drop(slot);
