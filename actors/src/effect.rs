@@ -120,7 +120,7 @@ pub enum Effect {
 
 impl Effect {
     /// A message through a capability.
-    #[inline]
+    #[inline(always)]
     pub fn send(from: Address, target: &Capability, message: Message) -> Effect {
         Effect::Send { to: target.address, delivery: Delivery::through(target, from, message) }
     }

@@ -1,6 +1,6 @@
 //! From a guest's import call to an answer.
 //!
-//! Owns: the raw arguments, decoded into one [`Syscall`], and the way back: a number, or the end of the handler. Does not know
+//! Owns: the raw arguments, and the way back: a number, or the end of the handler. Does not know
 //! what the calls mean; that is [`answer`].
 //!
 //! 1. A call that may not be made now faults before anything of it is looked at.
@@ -10,7 +10,7 @@ mod allege;
 mod answer;
 
 use pando_abi::{Call, Errno, Handle, IMPORT_MODULE};
-use wasmtime::{Caller, Linker};
+use wasmtime::{AsContextMut, Caller, Linker, StoreContextMut};
 
 use self::allege::Span;
 use crate::{
@@ -25,12 +25,9 @@ pub(crate) struct Parcel {
     handles: Span,
 }
 
-/// One call with its arguments, none of them checked yet.
+/// One call with its arguments, none of them checked yet. `send`, `call` and `reply` are answered without one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Syscall {
-    Send { target: Handle, parcel: Parcel },
-    Call { target: Handle, parcel: Parcel, deadline_ns: i64, flags: i32 },
-    Reply { reply: Handle, status: i32, parcel: Parcel },
     Spawn { authority: Handle, parcel: Parcel },
     Exit { code: i32, message: Span },
     Kill { target: Handle },
@@ -54,9 +51,6 @@ impl Syscall {
     /// Its entry in the contract's list.
     pub(crate) const fn call(&self) -> Call {
         match self {
-            Syscall::Send { .. } => Call::Send,
-            Syscall::Call { .. } => Call::Call,
-            Syscall::Reply { .. } => Call::Reply,
             Syscall::Spawn { .. } => Call::Spawn,
             Syscall::Exit { .. } => Call::Exit,
             Syscall::Kill { .. } => Call::Kill,
@@ -103,28 +97,41 @@ pub(crate) fn misuse<T>(sentence: String) -> Result<T, No> {
 #[error("stopped by the host")]
 pub(crate) struct Stopped;
 
-fn enter(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i64> {
-    let no = match caller.data().memory {
-        Some(memory) if caller.data().phase == Phase::Handler => {
-            let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-            let answer = guest.answer(bytes, syscall);
-            if let Some((at, len)) = guest.wrote.take() {
-                mark(&mut caller, at, len);
-            }
-            match answer {
+/// What a call is answered by, from the guest's memory and the host's side of it.
+trait Answer: FnOnce(&mut Guest, &mut [u8]) -> Result<i64, No> {}
+
+impl<A: FnOnce(&mut Guest, &mut [u8]) -> Result<i64, No>> Answer for A {}
+
+#[inline(always)]
+fn enter(mut store: StoreContextMut<'_, Guest>, call: Call, answer: impl Answer) -> wasmtime::Result<i64> {
+    let no = match store.data().memory {
+        Some(memory) if store.data().phase == Phase::Handler => {
+            let (bytes, guest) = memory.data_and_store_mut(&mut store);
+            match answer(guest, bytes) {
                 Ok(result) => return Ok(result),
                 Err(no) => no,
             }
         }
-        _ => No::Stop(Box::new(Stop::Misuse(format!(
-            "called `{}` within `pando_inbox` or a start function, where no call may be made",
-            syscall.call().name()
-        )))),
+        _ => too_early(call),
     };
+    refuse(store, no)
+}
+
+#[cold]
+fn too_early(call: Call) -> No {
+    No::Stop(Box::new(Stop::Misuse(format!(
+        "called `{}` within `pando_inbox` or a start function, where no call may be made",
+        call.name()
+    ))))
+}
+
+/// The errno, or the end of the handler.
+#[inline(never)]
+fn refuse(mut store: StoreContextMut<'_, Guest>, no: No) -> wasmtime::Result<i64> {
     match no {
         No::Luck(errno) => Ok(i64::from(errno.as_return())),
         No::Stop(stop) => {
-            let guest = caller.data_mut();
+            let guest = store.data_mut();
             // Nobody asks where an actor was that exits, and to find out costs more than all else of it.
             let traced = if matches!(*stop, Stop::Exit { .. }) { guest.no_trace.take() } else { None };
             guest.stop = Some(*stop);
@@ -137,9 +144,28 @@ fn enter(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i6
     }
 }
 
-fn enter32(caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i32> {
+#[inline(always)]
+fn enter32(store: StoreContextMut<'_, Guest>, call: Call, answer: impl Answer) -> wasmtime::Result<i32> {
     // Every call with an i32 result answers 0, 1 or an errno.
-    enter(caller, syscall).map(|n| n as i32)
+    enter(store, call, answer).map(|n| n as i32)
+}
+
+/// One of those that are not `send`, `call` or `reply`. Only they write for the guest.
+fn other(mut caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i64> {
+    let mut wrote = None;
+    let answered = enter(caller.as_context_mut(), syscall.call(), |guest, memory| {
+        let answer = guest.answer(memory, syscall);
+        wrote = guest.wrote.take();
+        answer
+    });
+    if let Some((at, len)) = wrote {
+        mark(&mut caller, at, len);
+    }
+    answered
+}
+
+fn other32(caller: Caller<'_, Guest>, syscall: Syscall) -> wasmtime::Result<i32> {
+    other(caller, syscall).map(|n| n as i32)
 }
 
 fn handle(raw: i32) -> Handle {
@@ -154,63 +180,69 @@ fn parcel(body: i32, body_len: i32, handles: i32, handle_count: i32) -> Parcel {
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type C<'a> = Caller<'a, Guest>;
     const M: &str = IMPORT_MODULE;
-    linker.func_wrap(M, Call::Send.name(), |c: C<'_>, target: i32, b: i32, bl: i32, h: i32, hc: i32| {
-        enter32(c, Syscall::Send { target: handle(target), parcel: parcel(b, bl, h, hc) })
+    linker.func_wrap(M, Call::Send.name(), |mut c: C<'_>, target: i32, b: i32, bl: i32, h: i32, hc: i32| {
+        enter32(c.as_context_mut(), Call::Send, |guest, memory| {
+            guest.send(memory, handle(target), &parcel(b, bl, h, hc))
+        })
     })?;
     linker.func_wrap(
         M,
         Call::Call.name(),
-        |c: C<'_>, target: i32, b: i32, bl: i32, h: i32, hc: i32, deadline_ns: i64, flags: i32| {
-            enter(c, Syscall::Call { target: handle(target), parcel: parcel(b, bl, h, hc), deadline_ns, flags })
+        |mut c: C<'_>, target: i32, b: i32, bl: i32, h: i32, hc: i32, deadline_ns: i64, flags: i32| {
+            enter(c.as_context_mut(), Call::Call, |guest, memory| {
+                guest.call(memory, handle(target), &parcel(b, bl, h, hc), deadline_ns, flags)
+            })
         },
     )?;
     linker.func_wrap(
         M,
         Call::Reply.name(),
-        |c: C<'_>, reply: i32, status: i32, b: i32, bl: i32, h: i32, hc: i32| {
-            enter32(c, Syscall::Reply { reply: handle(reply), status, parcel: parcel(b, bl, h, hc) })
+        |mut c: C<'_>, reply: i32, status: i32, b: i32, bl: i32, h: i32, hc: i32| {
+            enter32(c.as_context_mut(), Call::Reply, |guest, memory| {
+                guest.reply(memory, handle(reply), status, &parcel(b, bl, h, hc))
+            })
         },
     )?;
     linker.func_wrap(M, Call::Spawn.name(), |c: C<'_>, authority: i32, s: i32, sl: i32, h: i32, hc: i32| {
-        enter(c, Syscall::Spawn { authority: handle(authority), parcel: parcel(s, sl, h, hc) })
+        other(c, Syscall::Spawn { authority: handle(authority), parcel: parcel(s, sl, h, hc) })
     })?;
     linker.func_wrap(M, Call::Exit.name(), |c: C<'_>, code: i32, m: i32, ml: i32| {
-        enter(c, Syscall::Exit { code, message: Span::new(m, ml) }).map(drop)
+        other(c, Syscall::Exit { code, message: Span::new(m, ml) }).map(drop)
     })?;
     linker.func_wrap(M, Call::Kill.name(), |c: C<'_>, target: i32| {
-        enter32(c, Syscall::Kill { target: handle(target) })
+        other32(c, Syscall::Kill { target: handle(target) })
     })?;
     linker.func_wrap(M, Call::Link.name(), |c: C<'_>, target: i32| {
-        enter32(c, Syscall::Link { target: handle(target) })
+        other32(c, Syscall::Link { target: handle(target) })
     })?;
     linker.func_wrap(M, Call::Unlink.name(), |c: C<'_>, target: i32| {
-        enter32(c, Syscall::Unlink { target: handle(target) })
+        other32(c, Syscall::Unlink { target: handle(target) })
     })?;
     linker.func_wrap(M, Call::Monitor.name(), |c: C<'_>, target: i32| {
-        enter(c, Syscall::Monitor { target: handle(target) })
+        other(c, Syscall::Monitor { target: handle(target) })
     })?;
-    linker.func_wrap(M, Call::Demonitor.name(), |c: C<'_>, monitor: i64| enter32(c, Syscall::Demonitor { monitor }))?;
-    linker.func_wrap(M, Call::Timer.name(), |c: C<'_>, delay_ns: i64| enter(c, Syscall::Timer { delay_ns }))?;
-    linker.func_wrap(M, Call::Cancel.name(), |c: C<'_>, timer: i64| enter32(c, Syscall::Cancel { timer }))?;
-    linker.func_wrap(M, Call::Now.name(), |c: C<'_>| enter(c, Syscall::Now))?;
-    linker.func_wrap(M, Call::Random.name(), |c: C<'_>| enter(c, Syscall::Random))?;
+    linker.func_wrap(M, Call::Demonitor.name(), |c: C<'_>, monitor: i64| other32(c, Syscall::Demonitor { monitor }))?;
+    linker.func_wrap(M, Call::Timer.name(), |c: C<'_>, delay_ns: i64| other(c, Syscall::Timer { delay_ns }))?;
+    linker.func_wrap(M, Call::Cancel.name(), |c: C<'_>, timer: i64| other32(c, Syscall::Cancel { timer }))?;
+    linker.func_wrap(M, Call::Now.name(), |c: C<'_>| other(c, Syscall::Now))?;
+    linker.func_wrap(M, Call::Random.name(), |c: C<'_>| other(c, Syscall::Random))?;
     linker.func_wrap(M, Call::Log.name(), |c: C<'_>, level: i32, t: i32, tl: i32| {
-        enter(c, Syscall::Log { level, text: Span::new(t, tl) }).map(drop)
+        other(c, Syscall::Log { level, text: Span::new(t, tl) }).map(drop)
     })?;
     linker.func_wrap(M, Call::HandleCopy.name(), |c: C<'_>, h: i32, rights: i32, badge: i64| {
-        enter(c, Syscall::HandleCopy { handle: handle(h), rights, badge })
+        other(c, Syscall::HandleCopy { handle: handle(h), rights, badge })
     })?;
     linker.func_wrap(M, Call::HandleDrop.name(), |c: C<'_>, h: i32| {
-        enter32(c, Syscall::HandleDrop { handle: handle(h) })
+        other32(c, Syscall::HandleDrop { handle: handle(h) })
     })?;
     linker.func_wrap(M, Call::HandleRevoke.name(), |c: C<'_>, h: i32| {
-        enter32(c, Syscall::HandleRevoke { handle: handle(h) })
+        other32(c, Syscall::HandleRevoke { handle: handle(h) })
     })?;
     linker.func_wrap(M, Call::HandleStat.name(), |c: C<'_>, h: i32, out: i32| {
-        enter32(c, Syscall::HandleStat { handle: handle(h), out })
+        other32(c, Syscall::HandleStat { handle: handle(h), out })
     })?;
     linker.func_wrap(M, Call::HandleSame.name(), |c: C<'_>, a: i32, b: i32| {
-        enter32(c, Syscall::HandleSame { a: handle(a), b: handle(b) })
+        other32(c, Syscall::HandleSame { a: handle(a), b: handle(b) })
     })?;
     Ok(())
 }

@@ -23,7 +23,7 @@ impl Body {
         Body::default()
     }
     /// A copy of `bytes`.
-    #[inline]
+    #[inline(always)]
     pub fn from_slice(bytes: &[u8]) -> Body {
         Body(SmallVec::from_slice(bytes))
     }
@@ -189,7 +189,7 @@ impl Delivery {
     }
 
     /// The same through a capability.
-    #[inline]
+    #[inline(always)]
     pub fn through(target: &Capability, from: Address, message: Message) -> Box<Delivery> {
         let Capability { grant, badge, .. } = *target;
         Box::new(Delivery { from, grant, badge, flags: 0, reply: None, key: None, message })

@@ -147,6 +147,11 @@ pub enum Action {
 pub trait Sink {
     /// One thing more.
     fn push(&mut self, action: Action);
+    /// [`Action::Deliver`], which most are.
+    #[inline]
+    fn deliver(&mut self, to: Address, input: Input) {
+        self.push(Action::Deliver { to, input });
+    }
     /// Some more, in their order.
     fn extend(&mut self, actions: impl Iterator<Item = Action>)
     where

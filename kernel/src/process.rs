@@ -546,8 +546,7 @@ fn reply_capability(to: ReplyTo) -> Capability {
 
 fn answer(actions: &mut impl Sink, to: Option<ReplyTo>, status: u16, message: Box<Message>, standing: Standing) {
     if let Some(to) = to {
-        let input = Input::Reply { token: to.token, status, message, standing };
-        actions.push(Action::Deliver { to: to.address, input });
+        actions.deliver(to.address, Input::Reply { token: to.token, status, message, standing });
     }
 }
 

@@ -3,6 +3,8 @@
 //! 1. A span of no bytes is never looked at, wherever it points.
 //! 2. What [`Span::bytes`] gives lies in the memory that it was given.
 
+use pando_abi::Call;
+
 use super::{No, misuse};
 
 /// A pointer and a length, or a count, as the guest passed them.
@@ -18,18 +20,18 @@ impl Span {
     }
 
     /// The bytes, of which there may be at most `max`. `what` names them in the sentence of a fault.
-    #[inline]
-    pub(super) fn bytes<'m>(self, memory: &'m [u8], max: usize, call: &str, what: &str) -> Result<&'m [u8], No> {
+    #[inline(always)]
+    pub(super) fn bytes<'m>(self, memory: &'m [u8], max: usize, call: Call, what: &str) -> Result<&'m [u8], No> {
         let len = self.len as usize;
         if len > max {
-            return misuse(format!("`{call}` was given {what} of {len} bytes; the limit is {max}"));
+            return misuse(format!("`{}` was given {what} of {len} bytes; the limit is {max}", call.name()));
         }
         self.any_bytes(memory, call, what)
     }
 
     /// The same without a limit: for what is cut.
-    #[inline]
-    pub(super) fn any_bytes<'m>(self, memory: &'m [u8], call: &str, what: &str) -> Result<&'m [u8], No> {
+    #[inline(always)]
+    pub(super) fn any_bytes<'m>(self, memory: &'m [u8], call: Call, what: &str) -> Result<&'m [u8], No> {
         if self.len == 0 {
             return Ok(&[]);
         }
@@ -37,7 +39,8 @@ impl Span {
         match at.checked_add(len).and_then(|end| memory.get(at..end)) {
             Some(bytes) => Ok(bytes),
             None => misuse(format!(
-                "`{call}` was given {what} of {len} bytes at {at:#x}, which leaves the memory of {:#x} bytes",
+                "`{}` was given {what} of {len} bytes at {at:#x}, which leaves the memory of {:#x} bytes",
+                call.name(),
                 memory.len()
             )),
         }
@@ -48,12 +51,12 @@ impl Span {
         self,
         memory: &'m [u8],
         max: usize,
-        call: &str,
+        call: Call,
         what: &str,
     ) -> Result<impl ExactSizeIterator<Item = u32> + Clone + use<'m>, No> {
         let count = self.len as usize;
         if count > max {
-            return misuse(format!("`{call}` was given {count} {what}; the limit is {max}"));
+            return misuse(format!("`{}` was given {count} {what}; the limit is {max}", call.name()));
         }
         // At most `max` words, so this does not overflow.
         let bytes = Span { at: self.at, len: self.len * 4 }.any_bytes(memory, call, what)?;
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn a_span_must_lie_in_the_memory_unless_it_is_empty() {
         let memory = [7u8; 16];
-        let check = |at, len| Span::new(at, len).any_bytes(&memory, "send", "a body").map(<[u8]>::len).ok();
+        let check = |at, len| Span::new(at, len).any_bytes(&memory, Call::Send, "a body").map(<[u8]>::len).ok();
         for (at, len, expected) in [
             (0, 16, Some(16)),
             (15, 1, Some(1)),

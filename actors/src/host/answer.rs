@@ -28,24 +28,13 @@ use crate::{
 type Passed = Vec<(Handle, Capability)>;
 
 impl Guest {
-    /// Answers one call. Those that most handlers make come first and are apart, so that they are short.
+    /// Answers `send`. The three calls that most handlers make are apart from the others, so that their way is short.
     #[inline]
-    pub(super) fn answer(&mut self, memory: &mut [u8], syscall: Syscall) -> Result<i64, No> {
-        match syscall {
-            Syscall::Send { target, parcel } => self.send(memory, target, &parcel),
-            Syscall::Call { target, parcel, deadline_ns, flags } => {
-                self.call(memory, target, &parcel, deadline_ns, flags)
-            }
-            Syscall::Reply { reply, status, parcel } => self.reply(memory, reply, status, &parcel),
-            syscall => self.answer_other(memory, syscall),
-        }
-    }
-
-    fn send(&mut self, memory: &[u8], target: Handle, parcel: &Parcel) -> Result<i64, No> {
-        let name = Call::Send.name();
-        let body = parcel.body(memory, name)?;
-        let passed = self.look_up(memory, parcel, name)?;
-        let target = self.held(target, name)?;
+    pub(super) fn send(&mut self, memory: &[u8], target: Handle, parcel: &Parcel) -> Result<i64, No> {
+        let call = Call::Send;
+        let body = parcel.body(memory, call)?;
+        let passed = self.look_up(memory, parcel, call)?;
+        let target = self.held(target, call)?;
         self.need(Rights::SEND, &target)?;
         self.may_pass(&passed)?;
         self.room_for(body.len())?;
@@ -54,7 +43,8 @@ impl Guest {
         Ok(0)
     }
 
-    fn call(
+    /// Answers `call`.
+    pub(super) fn call(
         &mut self,
         memory: &[u8],
         target: Handle,
@@ -62,14 +52,14 @@ impl Guest {
         deadline_ns: i64,
         flags: i32,
     ) -> Result<i64, No> {
-        let name = Call::Call.name();
-        let body = parcel.body(memory, name)?;
-        let deadline_ns = delay(deadline_ns, name)?;
+        let call = Call::Call;
+        let body = parcel.body(memory, call)?;
+        let deadline_ns = delay(deadline_ns, call)?;
         if flags & !(call_flags::QUERY | call_flags::FINAL) != 0 || flags == call_flags::FINAL {
             return misuse(format!("`call` was given flags {flags:#x}, which are none that it knows"));
         }
-        let passed = self.look_up(memory, parcel, name)?;
-        let target = self.held(target, name)?;
+        let passed = self.look_up(memory, parcel, call)?;
+        let target = self.held(target, call)?;
         self.need(Rights::SEND, &target)?;
         self.may_pass(&passed)?;
         self.room_for(body.len())?;
@@ -79,14 +69,13 @@ impl Guest {
         Ok(token as i64)
     }
 
-    #[expect(clippy::unreachable, reason = "`answer` has taken them out")]
-    fn answer_other(&mut self, memory: &mut [u8], syscall: Syscall) -> Result<i64, No> {
-        let name = syscall.call().name();
+    /// Answers any other.
+    pub(super) fn answer(&mut self, memory: &mut [u8], syscall: Syscall) -> Result<i64, No> {
+        let call = syscall.call();
         match syscall {
-            Syscall::Send { .. } | Syscall::Call { .. } | Syscall::Reply { .. } => unreachable!("answered elsewhere"),
             Syscall::Spawn { authority, parcel } => self.spawn(memory, authority, &parcel),
             Syscall::Exit { code, message } => {
-                let message = message.any_bytes(memory, name, "a message")?;
+                let message = message.any_bytes(memory, call, "a message")?;
                 if self.query {
                     return misuse("called `exit` in a query".into());
                 }
@@ -94,14 +83,14 @@ impl Guest {
                 Err(No::Stop(Box::new(Stop::Exit { code, message })))
             }
             Syscall::Kill { target } => {
-                let target = self.held(target, name)?;
+                let target = self.held(target, call)?;
                 self.need(Rights::KILL, &target)?;
                 self.room_for(0)?;
                 self.ask(Effect::Kill { target });
                 Ok(0)
             }
             Syscall::Link { target } => {
-                let target = self.held(target, name)?;
+                let target = self.held(target, call)?;
                 self.need(Rights::LINK, &target)?;
                 self.room_for(0)?;
                 // With itself it has none. Whether another one is there already is known outside: counted is what was asked for.
@@ -115,14 +104,14 @@ impl Guest {
                 Ok(0)
             }
             Syscall::Unlink { target } => {
-                let target = self.held(target, name)?;
+                let target = self.held(target, call)?;
                 self.need(Rights::LINK, &target)?;
                 self.room_for(0)?;
                 self.ask(Effect::Unlink { target });
                 Ok(0)
             }
             Syscall::Monitor { target } => {
-                let target = self.held(target, name)?;
+                let target = self.held(target, call)?;
                 self.need(Rights::MONITOR, &target)?;
                 self.room_for(0)?;
                 let id = self.state.table.open(Kind::Monitor).ok_or(LIMIT)?;
@@ -130,7 +119,7 @@ impl Guest {
                 Ok(id as i64)
             }
             Syscall::Demonitor { monitor } => {
-                let id = self.given(Kind::Monitor, monitor, name)?;
+                let id = self.given(Kind::Monitor, monitor, call)?;
                 self.writable()?;
                 self.room_for(0)?;
                 if self.state.table.close(Kind::Monitor, id) {
@@ -139,7 +128,7 @@ impl Guest {
                 Ok(0)
             }
             Syscall::Timer { delay_ns } => {
-                let delay_ns = delay(delay_ns, name)?;
+                let delay_ns = delay(delay_ns, call)?;
                 self.writable()?;
                 self.room_for(0)?;
                 let id = self.state.table.open(Kind::Timer).ok_or(LIMIT)?;
@@ -147,7 +136,7 @@ impl Guest {
                 Ok(id as i64)
             }
             Syscall::Cancel { timer } => {
-                let id = self.given(Kind::Timer, timer, name)?;
+                let id = self.given(Kind::Timer, timer, call)?;
                 self.writable()?;
                 self.room_for(0)?;
                 if self.state.table.close(Kind::Timer, id) {
@@ -158,7 +147,7 @@ impl Guest {
             Syscall::Now => Ok(self.time_ns as i64),
             Syscall::Random => Ok(self.next_random() as i64),
             Syscall::Log { level, text } => {
-                let text = text.any_bytes(memory, name, "a line")?;
+                let text = text.any_bytes(memory, call, "a line")?;
                 let Ok(level @ 1..=5) = u8::try_from(level) else {
                     return misuse(format!("`log` was given level {level}; levels are 1 (error) to 5 (trace)"));
                 };
@@ -172,7 +161,7 @@ impl Guest {
             Syscall::HandleCopy { handle, rights, badge } => self.copy(handle, rights, badge as u64),
             Syscall::HandleDrop { handle } => self.let_go(handle),
             Syscall::HandleRevoke { handle } => {
-                let capability = self.held(handle, name)?;
+                let capability = self.held(handle, call)?;
                 self.writable()?;
                 let own = capability.kind == CapKind::Actor && capability.address == self.state.home;
                 if !own || capability.grant == 0 {
@@ -192,30 +181,31 @@ impl Guest {
                         "`handle_stat` was given 24 bytes at {out:#x} to write to, which leaves the memory of {size:#x} bytes"
                     ));
                 };
-                let capability = self.held(handle, name)?;
+                let capability = self.held(handle, call)?;
                 *place = self.stat(&capability).to_bytes();
                 self.wrote = Some((out, place.len()));
                 Ok(0)
             }
             Syscall::HandleSame { a, b } => {
-                let (x, y) = (self.held(a, name)?, self.held(b, name)?);
+                let (x, y) = (self.held(a, call)?, self.held(b, call)?);
                 let both_actors = x.kind == CapKind::Actor && y.kind == CapKind::Actor;
                 Ok(i64::from(a == b || both_actors && x.address == y.address))
             }
         }
     }
 
-    fn reply(&mut self, memory: &[u8], reply: Handle, status: i32, parcel: &Parcel) -> Result<i64, No> {
-        let name = Call::Reply.name();
-        let body = parcel.body(memory, name)?;
+    /// Answers `reply`.
+    pub(super) fn reply(&mut self, memory: &[u8], reply: Handle, status: i32, parcel: &Parcel) -> Result<i64, No> {
+        let call = Call::Reply;
+        let body = parcel.body(memory, call)?;
         let status = match u16::try_from(status) {
             Ok(code) if code == 0 || Errno::from_code(code).is_some() => code,
             _ => {
                 return misuse(format!("`reply` was given status {status}, which is neither 0 nor in the errno table"));
             }
         };
-        let passed = self.look_up(memory, parcel, name)?;
-        let to = self.held(reply, name)?;
+        let passed = self.look_up(memory, parcel, call)?;
+        let to = self.held(reply, call)?;
         if to.kind != CapKind::Reply {
             return misuse(format!("`reply` was given {}, which is not a reply handle", shown(reply)));
         }
@@ -235,9 +225,9 @@ impl Guest {
     }
 
     fn spawn(&mut self, memory: &[u8], authority: Handle, parcel: &Parcel) -> Result<i64, No> {
-        let name = Call::Spawn.name();
+        let call = Call::Spawn;
         let max = SpawnSpec::SIZE + limits::MESSAGE_BYTES_MAX;
-        let bytes = parcel.body.bytes(memory, max, name, "a spec")?;
+        let bytes = parcel.body.bytes(memory, max, call, "a spec")?;
         let Some((front, args)) = bytes.split_at_checked(SpawnSpec::SIZE) else {
             return misuse(format!(
                 "`spawn` was given a spec of {} bytes; it has at least {}",
@@ -248,8 +238,8 @@ impl Guest {
         let Some(mut spec) = SpawnSpec::from_bytes(front) else {
             return misuse("`spawn` was given a spec with a value that the contract does not know".into());
         };
-        let passed = self.look_up(memory, parcel, name)?;
-        let authority = self.held(authority, name)?;
+        let passed = self.look_up(memory, parcel, call)?;
+        let authority = self.held(authority, call)?;
         self.need(Rights::SPAWN, &authority)?;
         if spec.module == [0; 32] {
             spec.module = self.module.0;
@@ -306,7 +296,7 @@ impl Guest {
     }
 
     fn copy(&mut self, handle: Handle, rights: i32, badge: u64) -> Result<i64, No> {
-        let mut capability = self.held(handle, Call::HandleCopy.name())?;
+        let mut capability = self.held(handle, Call::HandleCopy)?;
         let own = handle == Handle::SELF;
         if capability.kind == CapKind::Reply {
             return misuse(format!("`handle_copy` was given the reply {}; there is only one of it", shown(handle)));
@@ -340,11 +330,11 @@ impl Guest {
     }
 
     fn let_go(&mut self, handle: Handle) -> Result<i64, No> {
-        let name = Call::HandleDrop.name();
+        let call = Call::HandleDrop;
         if handle == Handle::SELF {
             return misuse("`handle_drop` was given handle 0, the actor itself".into());
         }
-        let capability = self.held(handle, name)?;
+        let capability = self.held(handle, call)?;
         if capability.kind == CapKind::Reply {
             self.room_for(0)?;
             // In a query only the answer to the query itself is an effect; the rest is forgotten with the query.
@@ -386,57 +376,54 @@ impl Guest {
         if grant >> 32 << 32 == self.grant_life() { grant & u64::from(u32::MAX) } else { 0 }
     }
 
-    #[inline]
-    fn held(&self, handle: Handle, call: &str) -> Result<Capability, No> {
-        match self.state.table.get(handle) {
-            Some(capability) => Ok(*capability),
-            None => misuse(format!("`{call}` was given {}, which the actor does not hold", shown(handle))),
-        }
+    #[inline(always)]
+    fn held(&self, handle: Handle, call: Call) -> Result<Capability, No> {
+        self.state.table.get(handle).copied().ok_or_else(|| not_held(handle, call))
     }
 
-    #[inline]
-    fn look_up(&self, memory: &[u8], parcel: &Parcel, call: &str) -> Result<Passed, No> {
+    #[inline(always)]
+    fn look_up(&self, memory: &[u8], parcel: &Parcel, call: Call) -> Result<Passed, No> {
         // Most messages carry none.
         if parcel.handles.len == 0 { Ok(Passed::new()) } else { self.look_up_some(memory, parcel, call) }
     }
 
-    fn look_up_some(&self, memory: &[u8], parcel: &Parcel, call: &str) -> Result<Passed, No> {
+    fn look_up_some(&self, memory: &[u8], parcel: &Parcel, call: Call) -> Result<Passed, No> {
         let words = parcel.handles.words(memory, limits::MESSAGE_HANDLES_MAX, call, "handles")?;
         let mut passed = Passed::new();
         for handle in words.map(Handle) {
             let capability = self.held(handle, call)?;
             if capability.kind == CapKind::Reply && passed.iter().any(|(other, _)| *other == handle) {
-                return misuse(format!("`{call}` was given the reply {} twice", shown(handle)));
+                return misuse(format!("`{}` was given the reply {} twice", call.name(), shown(handle)));
             }
             passed.push((handle, capability));
         }
         Ok(passed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn writable(&self) -> Result<(), No> {
         if self.query { Err(READ_ONLY.into()) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn need(&self, right: Rights, target: &Capability) -> Result<(), No> {
         self.writable()?;
         if target.rights.contains(right) { Ok(()) } else { Err(DENIED.into()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn may_pass(&self, passed: &Passed) -> Result<(), No> {
         if passed.iter().all(|(_, c)| c.rights.contains(Rights::SHARE)) { Ok(()) } else { Err(DENIED.into()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn room_for(&self, bytes: usize) -> Result<(), No> {
         let fits = self.asked < limits::EFFECTS_MAX && self.asked_bytes + bytes <= limits::EFFECT_BYTES_MAX;
         if fits { Ok(()) } else { Err(LIMIT.into()) }
     }
 
     /// Takes handles along: reply handles move, one's own carries no more than a peer's rights.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, passed: &Passed) -> Handles {
         if passed.is_empty() {
             return Handles::new();
@@ -456,10 +443,10 @@ impl Guest {
         taken.collect()
     }
 
-    fn given(&self, kind: Kind, id: i64, call: &str) -> Result<u64, No> {
+    fn given(&self, kind: Kind, id: i64, call: Call) -> Result<u64, No> {
         match u64::try_from(id) {
             Ok(id) if self.state.table.was_opened(kind, id) => Ok(id),
-            _ => misuse(format!("`{call}` was given the id {id}, which this actor was never given")),
+            _ => misuse(format!("`{}` was given the id {id}, which this actor was never given", call.name())),
         }
     }
 
@@ -469,7 +456,7 @@ impl Guest {
     }
 
     /// The same of an effect with so many bytes of body.
-    #[inline]
+    #[inline(always)]
     fn ask_with(&mut self, bytes: usize, effect: Effect) {
         self.asked += 1;
         self.asked_bytes += bytes;
@@ -478,18 +465,24 @@ impl Guest {
 }
 
 impl Parcel {
-    #[inline]
-    fn body<'m>(&self, memory: &'m [u8], call: &str) -> Result<&'m [u8], No> {
+    #[inline(always)]
+    fn body<'m>(&self, memory: &'m [u8], call: Call) -> Result<&'m [u8], No> {
         self.body.bytes(memory, limits::MESSAGE_BYTES_MAX, call, "a body")
     }
 }
 
 #[inline]
-fn delay(ns: i64, call: &str) -> Result<u64, No> {
+fn delay(ns: i64, call: Call) -> Result<u64, No> {
     match u64::try_from(ns) {
         Ok(ns) if ns <= limits::DELAY_NS_MAX => Ok(ns),
-        _ => misuse(format!("`{call}` was given {ns} nanoseconds; it takes 0 to {}", limits::DELAY_NS_MAX)),
+        _ => misuse(format!("`{}` was given {ns} nanoseconds; it takes 0 to {}", call.name(), limits::DELAY_NS_MAX)),
     }
+}
+
+#[cold]
+fn not_held(handle: Handle, call: Call) -> No {
+    let sentence = format!("`{}` was given {}, which the actor does not hold", call.name(), shown(handle));
+    No::Stop(Box::new(Stop::Misuse(sentence)))
 }
 
 /// `handle 5`, or with its generation `handle 5.3`.

@@ -61,7 +61,9 @@ impl Outlet<'_> {
             self.cell.far.store(true, Ordering::Relaxed);
         }
     }
+}
 
+impl Sink for Outlet<'_> {
     #[inline]
     fn deliver(&mut self, to: Address, input: Input) {
         // What it says to itself has one way, wherever it lives.
@@ -71,9 +73,7 @@ impl Outlet<'_> {
         self.note_far(to);
         self.kernel.deliver_along(self.way, self.cell.address, to, input);
     }
-}
 
-impl Sink for Outlet<'_> {
     fn push(&mut self, action: Action) {
         match action {
             Action::Deliver { to, input } => self.deliver(to, input),

@@ -20,7 +20,7 @@ impl Process {
     fn apply_one(&mut self, effect: Effect, moment: Moment, actions: &mut impl Sink) {
         let me = self.identity.me;
         match effect {
-            Effect::Send { to, delivery } => actions.push(Action::Deliver { to, input: Input::Message(delivery) }),
+            Effect::Send { to, delivery } => actions.deliver(to, Input::Message(delivery)),
             Effect::Call { to, token, deadline_ns, mut delivery } => {
                 let deadline_ns = if deadline_ns == 0 { 0 } else { moment.now_ns.saturating_add(deadline_ns) };
                 self.calls.insert(token, Waiting { target: to, deadline_ns });
@@ -28,7 +28,7 @@ impl Process {
                     actions.push(Action::Alarm { at_ns: deadline_ns, alarm: Alarm::Deadline(self.seal(token)) });
                 }
                 delivery.reply = Some(ReplyTo { address: me, token: self.seal(token) });
-                actions.push(Action::Deliver { to, input: Input::Message(delivery) });
+                actions.deliver(to, Input::Message(delivery));
             }
             Effect::Reply { to, status, message } => self.answer(to, status, message, moment, actions),
             Effect::Spawn(spawn) => {
