@@ -17,8 +17,14 @@ use crate::hashes::{self, Hash};
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
+/// A page that begins where pages of memory do. A copy whose source lies a little before its target, modulo 4096, is several times
+/// slower: each load has to wait for the store before it, for the processor takes them for the same place.
+#[derive(Clone)]
+#[repr(align(4096))]
+struct Aligned([u8; PAGE]);
+
 /// A page of zeros.
-pub(crate) static ZERO: [u8; PAGE] = [0; PAGE];
+static ZERO: Aligned = Aligned([0; PAGE]);
 
 /// How many pages hold so many bytes.
 pub(crate) fn count(bytes: usize) -> usize {
@@ -40,8 +46,8 @@ pub(crate) fn of_mut(memory: &mut [u8], index: usize) -> &mut [u8] {
 
 /// The memory that every instance of a module starts with.
 pub(crate) struct Base {
-    /// Whole pages, up to the last one that is not zero.
-    bytes: Vec<u8>,
+    /// Up to the last one that is not zero.
+    pages: Vec<Aligned>,
     /// Of those pages, once somebody wanted them.
     hashes: Vec<OnceLock<Hash>>,
     size: usize,
@@ -50,11 +56,13 @@ pub(crate) struct Base {
 impl Base {
     /// From a fresh instance.
     pub(crate) fn capture(memory: &[u8]) -> Base {
-        let used = (0..count(memory.len())).rev().find(|i| !is_zero(of(memory, *i))).map_or(0, |i| (i + 1) * PAGE);
-        let mut bytes = memory[..used.min(memory.len())].to_vec();
-        bytes.resize(used, 0);
-        let hashes = vec![OnceLock::new(); count(used)];
-        Base { bytes, hashes, size: memory.len() }
+        let used = (0..count(memory.len())).rev().find(|i| !is_zero(of(memory, *i))).map_or(0, |i| i + 1);
+        let mut pages = vec![ZERO.clone(); used];
+        for (index, page) in pages.iter_mut().enumerate() {
+            let there = of(memory, index);
+            page.0[..there.len()].copy_from_slice(there);
+        }
+        Base { pages, hashes: vec![OnceLock::new(); used], size: memory.len() }
     }
 
     /// Bytes of memory at birth.
@@ -65,10 +73,7 @@ impl Base {
     /// The first `len` bytes of page `index` at birth; zeros beyond the memory.
     pub(crate) fn page(&self, index: usize, len: usize) -> &[u8] {
         debug_assert!(len <= PAGE);
-        match self.bytes.get(index * PAGE..index * PAGE + len) {
-            Some(page) => page,
-            None => &ZERO[..len],
-        }
+        &self.pages.get(index).unwrap_or(&ZERO).0[..len]
     }
 
     /// The hash of those bytes.
@@ -84,5 +89,5 @@ impl Base {
 
 /// Is it all zeros?
 pub(crate) fn is_zero(page: &[u8]) -> bool {
-    page == &ZERO[..page.len()]
+    page == &ZERO.0[..page.len()]
 }
