@@ -23,12 +23,10 @@ pub(crate) fn rows<const HASHES: usize, const BYTES: usize>(rows: &[[Hash; HASHE
     many(&flat)
 }
 
-/// The hash of a page that starts with these bytes; zeros are behind them.
-pub(crate) fn page(bytes: &[u8]) -> Hash {
-    let mut whole = [0; PAGE];
-    whole.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+/// The hash of a page.
+pub(crate) fn page(bytes: &[u8; PAGE]) -> Hash {
     let mut row = [Hash::default(); CHUNKS];
-    let chunks: Vec<&[u8; CHUNK]> = whole.as_chunks().0.iter().collect();
+    let chunks: Vec<&[u8; CHUNK]> = bytes.as_chunks().0.iter().collect();
     row.iter_mut().zip(many(&chunks)).for_each(|(place, hash)| *place = hash);
     rows::<CHUNKS, { CHUNKS * 32 }>(&[row]).first().copied().unwrap_or_default()
 }

@@ -76,14 +76,11 @@ impl Base {
         &self.pages.get(index).unwrap_or(&ZERO).0[..len]
     }
 
-    /// The hash of those bytes.
-    pub(crate) fn hash(&self, index: usize, len: usize) -> Hash {
+    /// The hash of that page, with zeros where the memory has ended.
+    pub(crate) fn hash(&self, index: usize) -> Hash {
         static OF_ZERO: OnceLock<Hash> = OnceLock::new();
-        let hash = || hashes::page(self.page(index, len));
-        match self.hashes.get(index).unwrap_or(&OF_ZERO) {
-            known if len == PAGE => *known.get_or_init(hash),
-            _ => hash(),
-        }
+        let page = self.pages.get(index).unwrap_or(&ZERO);
+        *self.hashes.get(index).unwrap_or(&OF_ZERO).get_or_init(|| hashes::page(&page.0))
     }
 }
 

@@ -222,8 +222,7 @@ impl View {
         let count = PAGES.min(pages::count(self.size) - first);
         for (at, place) in row.iter_mut().enumerate().take(count) {
             let known = area.filter(|area| area.pages[at].is_some()).and_then(|area| area.hashes[at].get());
-            let index = first + at;
-            *place = known.copied().unwrap_or_else(|| module.base.hash(index, (self.size - index * PAGE).min(PAGE)));
+            *place = known.copied().unwrap_or_else(|| module.base.hash(first + at));
         }
         row
     }
